@@ -1,1 +1,1 @@
-"""Hydra configuration groups; a package so that `pkg://` and importlib.resources find them."""
+"""Hydra configuration groups, read through ``importlib.resources`` (hence a package)."""

@@ -1,0 +1,228 @@
+"""PhysicsEnv: the ground truth. A MuJoCo task as a gymnasium environment with fast pixels, readable sensors and exact state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from importlib.resources import files
+from typing import Any
+
+import gymnasium
+import numpy as np
+import yaml
+
+from videosim.config import WorldConfig
+from videosim.envs.rendering import FastRenderer, Renderer
+from videosim.envs.sources import FULL, make_source, settle
+from videosim.envs.worlds import Behaviour, knowledge
+from videosim.errors import VideoSimError
+from videosim.types import FrameSpec, WorldSpec
+
+import mujoco  # isort: skip
+
+RATE_HZ = 25.0  # the rate at which agents act, about, where a world leaves the choice to us
+OBSERVATIONS = ("state", "pixels", "dict")
+
+
+def load_world(name: str) -> WorldConfig:
+    """The configuration of a world: a name in ``configs/world``, or any ``dm_control:x-y`` or ``gymnasium:Id-v5``."""
+    folder = files("videosim.configs") / "world"
+    if ":" not in name:
+        path = folder / f"{name}.yaml"
+        if not path.is_file():
+            known = sorted(
+                entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")
+            )
+            raise VideoSimError(
+                f"there is no world {name!r}; choose {', '.join(known)}, or any dm_control:<domain>-<task> or gymnasium:<Id>"
+            )
+        values = yaml.safe_load(path.read_text())
+        unknown = set(values) - {f.name for f in fields(WorldConfig)}
+        if unknown:
+            raise VideoSimError(f"the world file of {name!r} has an unknown setting {sorted(unknown)[0]!r}; remove it")
+        return WorldConfig(**values)
+    source, _, short = name.partition(":")
+    repeat = 4
+    if source != "dm_control":
+        repeat = int(np.clip(round(1.0 / RATE_HZ / make_source(name).dt_s), 1, 4))
+    return WorldConfig(name=short, id=name, action_repeat=repeat)
+
+
+class PhysicsEnv(gymnasium.Env):
+    """A MuJoCo world, stepped at the agent's rate.
+
+    world        a WorldConfig, or a name or id that ``load_world`` knows
+    obs          "state": sensors float32 (S,); "pixels": frame uint8 (H, W, 3); "dict": {"pixels", "state"}
+    render_mode  "rgb_array" or None
+    renderer     how frames are drawn: FastRenderer, or DefaultRenderer for a comparison
+
+    The reward is the sum over the action repeat. An episode ends by time after ``world.horizon`` steps.
+    Raises VideoSimError on an unknown world, observation, render mode, camera, or a bad action or state.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": round(RATE_HZ)}
+
+    def __init__(
+        self,
+        world: WorldConfig | str = "cartpole-swingup",
+        obs: str = "state",
+        render_mode: str | None = "rgb_array",
+        renderer: Callable[..., Renderer] = FastRenderer,
+    ) -> None:
+        self.world = load_world(world) if isinstance(world, str) else WorldConfig(**asdict(world))
+        if obs not in OBSERVATIONS:
+            raise VideoSimError(f"obs must be one of {', '.join(OBSERVATIONS)}; got {obs!r}")
+        if render_mode not in (None, "rgb_array"):
+            raise VideoSimError(f"render_mode must be 'rgb_array' or None; got {render_mode!r}")
+        if min(self.world.height, self.world.width, self.world.supersample, self.world.action_repeat) < 1:
+            raise VideoSimError("a world's height, width, supersample and action_repeat must be 1 or more")
+        self.obs, self.render_mode = obs, render_mode
+        self._source = make_source(self.world.id)
+        self._varied = _varied_fields(self._source)
+        self._knowledge = knowledge(self.world.id, self._source)
+        self._make_renderer, self._renderer = renderer, None
+        self._camera = _camera(self._source.model, self.world.camera)
+        dt_s = self._source.dt_s * self.world.action_repeat
+        self.world_spec = WorldSpec(
+            name=self.world.name,
+            frame=FrameSpec(self.world.height, self.world.width),
+            action=self._source.action,
+            sensors=self._knowledge.sensors,
+            dt_s=dt_s,
+            horizon=self.world.horizon,
+        )
+        self.metadata = {**self.metadata, "render_fps": max(1, round(1.0 / dt_s))}
+        self.action_space = gymnasium.spaces.Box(
+            np.float32(self.world_spec.action.low), np.float32(self.world_spec.action.high), dtype=np.float32
+        )
+        state = gymnasium.spaces.Box(-np.inf, np.inf, (self.world_spec.sensors.size,), np.float32)
+        pixels = gymnasium.spaces.Box(0, 255, self.world_spec.frame.shape, np.uint8)
+        both = gymnasium.spaces.Dict({"pixels": pixels, "state": state})
+        self.observation_space = {"state": state, "pixels": pixels, "dict": both}[obs]
+        self._steps = 0
+        self._picture: np.ndarray | None = None  # the frame of the current state, drawn at most once
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Start an episode. ``options``: ``{"state": float64 (P,)}`` starts from a saved state with a full horizon ahead;
+        ``{"wide": True}`` draws from the wide distribution meant for data collection."""
+        super().reset(seed=seed)
+        options = options or {}
+        unknown = set(options) - {"state", "wide"}
+        if unknown:
+            raise VideoSimError(f"reset has no option {sorted(unknown)[0]!r}; it has 'state' and 'wide'")
+        self._source.begin(int(self.np_random.integers(2**31)))
+        if options.get("wide"):
+            self._knowledge.wide(self._source, self.np_random)
+            settle(self._source.model, self._source.data)
+        if options.get("state") is not None:
+            self.restore(options["state"])
+        self._steps = 0
+        self._picture = None
+        return self._observe(), {}
+
+    def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Hold ``action`` (A,) for the action repeat. Stepping on past the end of an episode is allowed."""
+        action = self.world_spec.action.check(action)
+        if action.shape != (self.world_spec.action.size,):
+            raise VideoSimError(f"step takes one action of shape ({self.world_spec.action.size},); got {action.shape}")
+        total, over, info = 0.0, False, {}
+        for _ in range(self.world.action_repeat):  # to the end, so that every step lasts dt_s, also the last one
+            reward, ended, info = self._source.advance(action)
+            total += 0.0 if over else reward
+            over = over or ended
+        self._steps += 1
+        self._picture = None
+        return self._observe(), total, over, self._steps >= self.world.horizon, info
+
+    def render(self) -> np.ndarray:
+        """The frame of the current state, uint8 (H, W, 3)."""
+        if self._picture is None:
+            if self._renderer is None:
+                size = (self.world.height, self.world.width)
+                self._renderer = self._make_renderer(self._source.model, *size, self._camera, self.world.supersample)
+            self._picture = self._renderer.frame(self._source.data)
+        return self._picture.copy()
+
+    def sensors(self) -> np.ndarray:
+        """The true physical state as readable numbers, float32 (S,), named by ``world_spec.sensors``."""
+        return self._knowledge.read(self._source).astype(np.float32)
+
+    def save(self) -> np.ndarray:
+        """Everything that decides the future, float64 (P,): step count, what the episode randomised in the model, and
+        MuJoCo's full integration state."""
+        model, data = self._source.model, self._source.data
+        state = np.empty(mujoco.mj_stateSize(model, FULL))
+        mujoco.mj_getState(model, data, state, FULL)
+        return np.concatenate([[self._steps], *(view.ravel() for view in self._views()), state])
+
+    def restore(self, state: np.ndarray) -> None:
+        """Undo everything since ``save``: the same actions then give the same frames, rewards and sensors, bitwise."""
+        state = np.asarray(state, np.float64)
+        model, data = self._source.model, self._source.data
+        views, size = self._views(), mujoco.mj_stateSize(model, FULL)
+        expected = 1 + sum(view.size for view in views) + size
+        if state.shape != (expected,) or not np.isfinite(state).all():
+            raise VideoSimError(
+                f"a state of {self.world.name} has {expected} finite numbers; got shape {state.shape}: "
+                "restore only what save() of the same world returned"
+            )
+        self._steps = int(state[0])
+        parts = np.split(state[1:-size], np.cumsum([view.size for view in views])[:-1]) if views else []
+        varied = len(self._varied)
+        _write(views[:varied], parts[:varied])
+        mujoco.mj_setState(model, data, state[-size:], FULL)
+        settle(model, data)
+        _write(views[varied:], parts[varied:])  # last: settling would bring lagging fields up to date
+        self._picture = None
+
+    def scripted(self, rng: np.random.Generator, skill: float) -> Behaviour | None:
+        """A scripted behaviour ``sensors (S,) -> action (A,)`` of ``skill`` in [0, 1], or None where there is none."""
+        make = self._knowledge.scripted
+        return None if make is None else make(rng, float(np.clip(skill, 0.0, 1.0)))
+
+    def close(self) -> None:
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+
+    def _observe(self) -> Any:
+        if self.obs == "state":
+            return self.sensors()
+        if self.obs == "pixels":
+            return self.render()
+        return {"pixels": self.render(), "state": self.sensors()}
+
+    def _views(self) -> list[np.ndarray]:
+        """The arrays beside MuJoCo's state that belong to it here: first the model's, then the lagging ones."""
+        model, data = self._source.model, self._source.data
+        return [getattr(model, n) for n in self._varied] + [getattr(data, n) for n in self._source.derived]
+
+
+def _write(views: list[np.ndarray], parts: list[np.ndarray]) -> None:
+    for view, part in zip(views, parts, strict=True):
+        view[...] = part.reshape(view.shape)
+
+
+def _varied_fields(source: Any) -> tuple[str, ...]:
+    """Which arrays of the model the task rewrites at the start of an episode (the reacher's target, for example)."""
+
+    def arrays() -> dict[str, np.ndarray]:
+        values = ((n, getattr(source.model, n)) for n in dir(source.model) if not n.startswith("_"))
+        return {n: v.copy() for n, v in values if isinstance(v, np.ndarray) and v.dtype == np.float64}
+
+    compiled = arrays()
+    varied: set[str] = set()
+    for seed in range(3):
+        source.begin(seed)
+        varied |= {n for n, value in arrays().items() if not np.array_equal(value, compiled[n])}
+    return tuple(sorted(varied))
+
+
+def _camera(model: mujoco.MjModel, wanted: str) -> str:
+    """``wanted``, else the scene's first camera, else "" for the free one."""
+    names = [model.camera(i).name for i in range(model.ncam)]
+    if wanted and wanted not in names:
+        raise VideoSimError(
+            f"the scene has no camera {wanted!r}; it has {', '.join(names) or 'none: leave camera empty'}"
+        )
+    return wanted or (names[0] if names else "")
