@@ -1,0 +1,179 @@
+"""A checkpoint is a folder that describes itself: ``config.json`` + ``model.safetensors`` + ``contexts.safetensors`` +
+``README.md`` (model card). Nothing on the load path can run code: no pickle, no import path.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from videosim.config import ModelConfig, from_dict, to_dict
+from videosim.errors import VideoSimError
+from videosim.types import WorldSpec
+from videosim.world_model import Contexts, WorldModel
+
+FORMAT = 1
+ASSETS = Path(__file__).parent / "assets"
+
+
+def bundled() -> list[str]:
+    """Names of the models that ship with the package."""
+    return sorted(p.parent.name for p in ASSETS.glob("*/config.json"))
+
+
+def save_checkpoint(folder: Path | str, model: WorldModel, card: dict[str, Any], half: bool = True) -> None:
+    """Write ``model`` to ``folder``, replacing what is there only when everything is on disk.
+
+    ``half`` stores the weights as float16 (they are loaded as float32): half the size, measured to change nothing.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Weights are rounded, scales and clips' physics are not: a reset in physics must be exact.
+    tensors = {
+        name: (value.half() if half and name not in _SCALES else value).contiguous()
+        for name, value in model.state_dict().items()
+    }
+    config = {
+        "format": FORMAT,
+        "model": to_dict(model.config),
+        "spec": model.spec.to_dict(),
+        "card": card,
+    }
+    staging = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
+    try:
+        (staging / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+        (staging / "README.md").write_text(_card_text(model, card))
+        save_file(tensors, staging / "model.safetensors")
+        if model.contexts is not None:
+            clips = {
+                "latents": model.contexts.latents.half() if half else model.contexts.latents,
+                "actions": model.contexts.actions,
+                "sensors": model.contexts.sensors,
+                "physics": model.contexts.physics,
+            }
+            save_file({k: v.contiguous() for k, v in clips.items()}, staging / "contexts.safetensors")
+        staging.chmod(0o755)
+        if folder.exists():
+            old = Path(tempfile.mkdtemp(prefix=".replaced-", dir=folder.parent))
+            os.rename(folder, old / "checkpoint")
+            os.rename(staging, folder)
+            shutil.rmtree(old)
+        else:
+            os.rename(staging, folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+_SCALES = {f"{n}_{s}" for n in ("latent", "sensor", "reward") for s in ("mean", "std")}
+
+
+def find_checkpoint(name: str | Path) -> Path:
+    """The folder of a bundled model's name, a checkpoint folder, or a run folder that holds one.
+
+    Raises VideoSimError naming the bundled models when there is none.
+    """
+    text = str(name)
+    for folder in (ASSETS / text, Path(text), Path(text) / "checkpoint"):
+        if text and (folder / "config.json").is_file():
+            return folder
+    raise VideoSimError(
+        f"no checkpoint {text!r}: give a folder written by `videosim train`, or one of the bundled models "
+        f"({', '.join(bundled()) or 'none installed'})"
+    )
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / "config.json").read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise VideoSimError(f"{folder}/config.json is not readable JSON; train the model again or restore the file") from error
+    if not isinstance(config, dict) or "format" not in config:
+        raise VideoSimError(f"{folder}/config.json is no videosim checkpoint; it has no format number")
+    if config["format"] != FORMAT:
+        raise VideoSimError(
+            f"{folder} has checkpoint format {config['format']} and this version of videosim reads {FORMAT}; "
+            "upgrade videosim or train the model again"
+        )
+    missing = {"model", "spec", "card"} - set(config)
+    if missing:
+        raise VideoSimError(f"{folder}/config.json lacks {sorted(missing)[0]!r}; train the model again or restore the file")
+    return config
+
+
+def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    if not path.is_file():
+        raise VideoSimError(f"{path} is missing; train the model again or restore the file")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise VideoSimError(f"{path} is damaged or truncated; train the model again or restore the file") from error
+
+
+def load_checkpoint(name: str | Path, device: str = "cpu") -> WorldModel:
+    """Load a model in evaluation mode. ``name``: a bundled model or a folder (see ``find_checkpoint``).
+
+    Raises VideoSimError on anything missing, damaged, of another format, or with unknown settings.
+    """
+    folder = find_checkpoint(name)
+    config = _read_config(folder)
+    try:
+        model = WorldModel(from_dict(ModelConfig, config["model"]), WorldSpec.from_dict(config["spec"]))
+    except VideoSimError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise VideoSimError(f"{folder}/config.json does not describe a model ({error}); restore the file") from error
+    tensors = {k: v.float() for k, v in _read_tensors(folder / "model.safetensors").items()}
+    expected = model.state_dict()
+    wrong = [k for k in expected if k not in tensors or tensors[k].shape != expected[k].shape]
+    if wrong or set(tensors) - set(expected):
+        fault = (wrong or sorted(set(tensors) - set(expected)))[0]
+        raise VideoSimError(f"{folder}/model.safetensors does not fit its config.json (at {fault}); restore both files")
+    if not all(bool(torch.isfinite(v).all()) for v in tensors.values()):
+        raise VideoSimError(f"{folder}/model.safetensors holds NaN or infinity; train the model again or restore the file")
+    model.load_state_dict(tensors, strict=True)
+    if (folder / "contexts.safetensors").is_file():
+        clips = _read_tensors(folder / "contexts.safetensors")
+        try:
+            model.contexts = Contexts(
+                clips["latents"].float(), clips["actions"].float(), clips["sensors"].float(), clips["physics"].double()
+            )
+        except KeyError as error:
+            raise VideoSimError(f"{folder}/contexts.safetensors lacks {error}; restore the file") from error
+    model.card, model.folder = config["card"], folder
+    return model.eval().to(device)
+
+
+def _card_text(model: WorldModel, card: dict[str, Any]) -> str:
+    """The model card: only what the run recorded."""
+    spec = model.spec
+    parameters = sum(p.numel() for p in model.parameters())
+    lines = [
+        f"# {spec.name}: a videosim world model",
+        "",
+        f"{spec.frame.height}x{spec.frame.width} RGB frames every {spec.dt_s:g} s, {spec.action.size} action number(s) "
+        f"({', '.join(spec.action.names)}), {parameters / 1e6:.2f} M parameters "
+        f"(tokenizer {model.config.tokenizer.kind}, dynamics {model.config.dynamics.kind}).",
+        "",
+        "Trained with the recorded sensors as labels; when used it sees frames and actions only.",
+        "",
+    ]
+    for section, content in card.items():
+        lines += [f"## {section}", ""]
+        if isinstance(content, dict):
+            lines += ["| | |", "|---|---|", *(f"| {key} | {_cell(value)} |" for key, value in content.items())]
+        else:
+            lines.append(str(content))
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,163 @@
+"""Every configuration dataclass, free of torch and of physics.
+
+Hydra composes them from ``configs/`` and the command line; ``to_dict``/``from_dict`` store them in a checkpoint by their
+``kind``, so that a file can never name code to import. They are plain (Hydra cannot compose frozen dataclasses); treat
+them as immutable once composed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from videosim.errors import VideoSimError
+
+
+@dataclass
+class WorldConfig:
+    """A physics world and how it is seen and controlled. ``id`` is ``<source>:<name>`` with source ``dm_control``,
+    ``gymnasium`` or ``videosim`` (own scenes)."""
+
+    name: str = "cartpole-swingup"
+    id: str = "dm_control:cartpole-swingup"
+    action_repeat: int = 4
+    horizon: int = 250  # agent steps of one episode
+    camera: str = ""  # empty: the first camera of the scene, or the free camera
+    height: int = 64
+    width: int = 64
+    supersample: int = 2  # render at this multiple and box-average: sub-pixel motion for little cost
+
+
+# --- the model -------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class TokenizerConfig:
+    """Base of every tokenizer configuration."""
+
+    kind: str = ""
+
+
+@dataclass
+class ConvTokenizerConfig(TokenizerConfig):
+    """Strided convolutions to a grid of continuous tokens bounded by tanh."""
+
+    kind: str = "conv"
+    grid: int = 4  # tokens per side of a square frame
+    channels: int = 8  # numbers per token
+    widths: list[int] = field(default_factory=lambda: [16, 32, 48, 64])
+    moving_weight: float = 20.0  # extra loss weight per unit of |frame - background|
+    sensor_weight: float = 0.1  # loss weight of reading the sensors off two consecutive frames' latents
+
+
+@dataclass
+class DynamicsConfig:
+    """Base of every dynamics configuration."""
+
+    kind: str = ""
+
+
+@dataclass
+class RecurrentConfig(DynamicsConfig):
+    """Deterministic recurrent core: one pass a step, a state of constant size."""
+
+    kind: str = "recurrent"
+    memory: int = 512
+    hidden: int = 256
+    context_min: int = 3
+    context_max: int = 11
+    discount: float = 0.98  # loss weight of open-loop step h is discount**h
+    input_noise: float = 0.05
+    state_weight: float = 1.0  # weight of the sensors' open-loop error beside that of the latents
+
+
+@dataclass
+class HeadsConfig:
+    hidden: int = 128
+    members: int = 5  # ensemble size behind ``uncertainty``
+
+
+@dataclass
+class ModelConfig:
+    tokenizer: Any = field(default_factory=ConvTokenizerConfig)
+    dynamics: Any = field(default_factory=RecurrentConfig)
+    heads: HeadsConfig = field(default_factory=HeadsConfig)
+    max_action_size: int = 8
+    embodiments: int = 1
+
+
+KINDS: dict[str, type] = {"conv": ConvTokenizerConfig, "recurrent": RecurrentConfig}
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A config dataclass as plain JSON types."""
+    return asdict(config)
+
+
+def from_dict(cls: type, data: dict[str, Any]) -> Any:
+    """Build ``cls`` from ``to_dict``'s output. A dict with a ``kind`` becomes the class registered for it.
+
+    Raises VideoSimError on an unknown kind, an unknown key or a missing mapping.
+    """
+    if not isinstance(data, dict):
+        raise VideoSimError(f"{cls.__name__} needs a mapping of settings, not {type(data).__name__}")
+    if "kind" in data:
+        if data["kind"] not in KINDS:
+            raise VideoSimError(f"unknown kind {data['kind']!r}; this version of videosim knows {sorted(KINDS)}")
+        cls = KINDS[data["kind"]]
+    known = {f.name: f for f in fields(cls)}
+    unknown = sorted(set(data) - set(known))
+    if unknown:
+        raise VideoSimError(f"{cls.__name__} has no setting {unknown[0]!r}; it has {sorted(known)}")
+    values = {}
+    for name, value in data.items():
+        if name in ("tokenizer", "dynamics") and isinstance(value, dict) and "kind" not in value:
+            raise VideoSimError(f"the {name} settings name no kind; this version of videosim knows {sorted(KINDS)}")
+        if isinstance(value, dict) and ("kind" in value or name == "heads"):
+            value = from_dict(HeadsConfig, value)
+        values[name] = value
+    return cls(**values)
+
+
+@dataclass
+class TrainConfig:
+    """`videosim train`: from an episode store to a checkpoint."""
+
+    data: str = ""  # folder of the episode store
+    init: str = ""  # fine-tune this checkpoint (its tokenizer and scales stay) instead of starting from scratch
+    seed: int = 0
+    threads: int = 0  # 0: as many as torch chooses
+    held_out: float = 0.1  # fraction of the episodes that training never sees
+    model: ModelConfig = field(default_factory=ModelConfig)
+    tokenizer_steps: int = 3000
+    tokenizer_batch: int = 64  # pairs of frames
+    tokenizer_rate: float = 2e-3
+    dynamics_steps: int = 8000
+    dynamics_rate: float = 1e-3
+    batch: int = 64  # windows
+    window: int = 40  # transitions of one window
+    evaluate_every: int = 1000
+    score_horizon: int = 60
+    score_windows: int = 256
+    contexts: int = 768  # start clips that travel with the checkpoint
+    context_frames: int = 5
+
+
+# --- collecting episodes ---------------------------------------------------------------------------------------------
+
+
+@dataclass
+class CollectConfig:
+    """How ``videosim collect`` fills an episode store."""
+
+    world: str = "cartpole-swingup"
+    frames: int = 20000  # frames in the store when done, those of earlier runs included
+    out: str = ""  # the store's folder
+    seed: int = 0
+    workers: int = 0  # processes; 0: one a core
+    mixture: dict[str, float] = field(
+        default_factory=lambda: {"random": 0.25, "noise": 0.3, "extreme": 0.15, "coast": 0.1, "scripted": 0.2}
+    )
+    wide_fraction: float = 0.7  # share of episodes that begin in the wide distribution of initial states
+    past_termination: int = 10  # steps recorded beyond the end of the task, so that a model knows what lies there
+    policy_noise: float = 0.1  # standard deviation added to the normalised actions of given policies

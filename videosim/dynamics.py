@@ -1,0 +1,84 @@
+"""What every dynamics core promises. Envs, agents and the simulator see this interface and nothing of the kind behind it.
+
+A state is a dict of plain tensors with the batch first: copy it to branch, index it to reset rows, stack it to batch. A
+cached step equals the uncached forward pass. Samplers take one generator per row; a deterministic core ignores them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from videosim.config import DynamicsConfig, RecurrentConfig
+from videosim.errors import VideoSimError
+
+State = dict[str, Tensor]
+
+
+@dataclass
+class DynamicsLoss:
+    """What one training pass gives: the loss, its parts, and what the heads learn from.
+
+    features ``(B, T+1, F)`` of every state on the way (absorbed or imagined), sensors ``(B, T+1, S)`` standardised
+    readings of the same states, age ``(B, T+1)`` imagined steps since the last real frame.
+    """
+
+    total: Tensor
+    terms: dict[str, Tensor]
+    features: Tensor
+    sensors: Tensor
+    age: Tensor
+
+
+class Dynamics(nn.Module, ABC):
+    """``latents`` are float32 ``(B, N, D)`` with unit scale; ``action`` is an action token ``(B, W)``."""
+
+    feature_size: int
+
+    @abstractmethod
+    def start(self, latents: Tensor, actions: Tensor) -> State:
+        """Absorb K context frames ``(B, K, N, D)`` and the K-1 action tokens ``(B, K-1, W)`` between them, K >= 1."""
+
+    @abstractmethod
+    def observe(self, state: State, action: Tensor, latents: Tensor) -> State:
+        """Absorb one real frame that followed ``action``."""
+
+    @abstractmethod
+    def step(
+        self, state: State, action: Tensor, rngs: Sequence[torch.Generator] | None = None
+    ) -> tuple[State, Tensor]:
+        """Imagine one frame; returns the next state and its latents ``(B, N, D)``."""
+
+    @abstractmethod
+    def features(self, state: State) -> Tensor:
+        """``(B, feature_size)``: what heads and policies read."""
+
+    @abstractmethod
+    def sensors(self, state: State) -> Tensor:
+        """``(B, S)`` standardised physical state, predicted in the same step as the picture."""
+
+    @abstractmethod
+    def latents(self, state: State) -> Tensor:
+        """``(B, N, D)`` of the state's newest frame, absorbed or imagined."""
+
+    @abstractmethod
+    def loss(
+        self, latents: Tensor, actions: Tensor, sensors: Tensor, valid: Tensor, rng: torch.Generator
+    ) -> DynamicsLoss:
+        """latents ``(B, T+1, N, D)``, action tokens ``(B, T, W)``, sensors ``(B, T+1, S)`` standardised, valid bool
+        ``(B, T)``: False where the transition does not exist."""
+
+
+def build_dynamics(
+    config: DynamicsConfig, tokens: int, width: int, action_width: int, sensors: int
+) -> Dynamics:
+    """The core that ``config.kind`` names: the only place that knows the kinds."""
+    if isinstance(config, RecurrentConfig):
+        from videosim.recurrent import RecurrentDynamics
+
+        return RecurrentDynamics(config, tokens, width, action_width, sensors)
+    raise VideoSimError(f"unknown dynamics kind {config.kind!r}; known: recurrent")

@@ -1,0 +1,7 @@
+"""One exception for everything a user can mend. The command line prints its sentence and exits with status 2."""
+
+from __future__ import annotations
+
+
+class VideoSimError(ValueError):
+    """Bad input: the message is one sentence that names the fault and the mend."""

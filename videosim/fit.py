@@ -1,0 +1,159 @@
+"""One training loop for every network: AdamW, warm-up and cosine, clipping, an average of the weights, exact resumption.
+
+Batches are a function of (seed, stage, step) alone, so a run that was stopped and resumed ends with the same weights.
+The state on disk is one safetensors file; nothing on the load path can run code.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
+
+from videosim.errors import VideoSimError
+
+WARMUP = 100
+SAVE_EVERY_S = 60.0
+LOG_EVERY = 50
+
+
+@dataclass
+class Schedule:
+    steps: int
+    learning_rate: float
+    evaluate_every: int = 0  # 0: never
+    average: float = 0.999  # decay of the averaged weights
+    weight_decay: float = 1e-4
+
+
+class Log:
+    """Loss curves to ``<folder>/<stage>.csv`` and TensorBoard."""
+
+    def __init__(self, folder: Path, stage: str, resume_at: int) -> None:
+        self.path = folder / f"{stage}.csv"
+        self.stage = stage
+        rows: list[list[str]] = []
+        if resume_at and self.path.is_file():
+            with self.path.open(newline="") as file:
+                rows = [row for row in list(csv.reader(file))[1:] if int(row[0]) <= resume_at]
+        with self.path.open("w", newline="") as file:
+            csv.writer(file).writerows([["step", "name", "value"], *rows])
+        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=resume_at + 1)
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        with self.path.open("a", newline="") as file:
+            csv.writer(file).writerows([[step, name, f"{value:.6g}"] for name, value in values.items()])
+        for name, value in values.items():
+            self.board.add_scalar(f"{self.stage}/{name}", value, step)
+
+
+def fit(
+    stage: str,
+    module: nn.Module,
+    loss: Callable[[int, torch.Generator], tuple[Tensor, dict[str, float]]],
+    schedule: Schedule,
+    folder: Path,
+    seed: int,
+    advance: Callable[[int, str], Any],
+    evaluate: Callable[[], dict[str, float]] | None = None,
+) -> None:
+    """Train ``module``'s trainable parameters in place and leave it with its averaged weights.
+
+    ``loss(step, rng)`` builds its own batch. ``evaluate()`` scores the averaged weights; its entry ``"score"`` (lower is
+    better) chooses which average is kept. ``advance(done, text)`` reports progress. Resumes from ``folder`` when a state
+    of this stage is there; returns at once when it is finished.
+
+    Raises VideoSimError when the loss is not finite.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [name for name, p in module.named_parameters() if p.requires_grad]
+    parameters = [module.get_parameter(name) for name in names]
+    average = [p.detach().clone() for p in parameters]
+    best = [p.detach().clone() for p in parameters]
+    optimizer = torch.optim.AdamW(parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
+    progress: dict[str, Any] = {"step": 0, "score": math.inf}
+
+    state_file = folder / f"{stage}.state.safetensors"
+    if state_file.is_file():
+        with safe_open(state_file, "pt") as file:
+            progress = json.loads(file.metadata()["progress"])
+            with torch.no_grad():
+                for i, p in enumerate(parameters):
+                    p.copy_(file.get_tensor(f"weight.{i}"))
+                    average[i].copy_(file.get_tensor(f"average.{i}"))
+                    best[i].copy_(file.get_tensor(f"best.{i}"))
+                    optimizer.state[p] = {
+                        "step": torch.tensor(float(progress["step"])),
+                        "exp_avg": file.get_tensor(f"first.{i}"),
+                        "exp_avg_sq": file.get_tensor(f"second.{i}"),
+                    }
+
+    def save(step: int) -> None:
+        state: dict[str, Tensor] = {}
+        for i, p in enumerate(parameters):
+            state |= {f"weight.{i}": p.detach(), f"average.{i}": average[i], f"best.{i}": best[i]}
+            state |= {f"first.{i}": optimizer.state[p]["exp_avg"], f"second.{i}": optimizer.state[p]["exp_avg_sq"]}
+        # One file, so that weights and step cannot come from different moments.
+        temporary = state_file.with_suffix(".tmp")
+        save_file(state, temporary, metadata={"progress": json.dumps({**progress, "step": step})})
+        temporary.replace(state_file)
+
+    def use(weights: list[Tensor]) -> list[Tensor]:
+        """Put ``weights`` into the module and return what was there."""
+        before = [p.detach().clone() for p in parameters]
+        with torch.no_grad():
+            for p, w in zip(parameters, weights, strict=True):
+                p.copy_(w)
+        return before
+
+    log = Log(folder, stage, progress["step"])
+    last_save = time.monotonic()
+    module.train()
+    for step in range(progress["step"], schedule.steps):
+        done = step / schedule.steps
+        rate = schedule.learning_rate * min(1.0, (step + 1) / WARMUP) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        rng = torch.Generator().manual_seed((seed * 1_000_003 + step) * 17 + sum(map(ord, stage)))
+        total, terms = loss(step, rng)
+        if not math.isfinite(float(total)):
+            raise VideoSimError(f"the {stage} loss is not finite at step {step}; lower the learning rate and run again")
+        optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        norm = nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        decay = min(schedule.average, (1 + step) / (10 + step))
+        torch._foreach_lerp_(average, [p.detach() for p in parameters], 1.0 - decay)
+
+        if step % LOG_EVERY == 0:
+            log.write(step, {"loss": float(total), "gradient_norm": float(norm), "learning_rate": rate, **terms})
+            advance(step + 1, " ".join(f"{k} {v:.4f}" for k, v in terms.items()))
+        last = step + 1 == schedule.steps
+        if evaluate and schedule.evaluate_every and ((step + 1) % schedule.evaluate_every == 0 or last):
+            before = use(average)
+            module.eval()
+            scores = evaluate()
+            module.train()
+            use(before)
+            log.write(step, {f"held_out_{k}": v for k, v in scores.items()})
+            if scores["score"] < progress["score"]:
+                progress["score"], progress["best_step"] = scores["score"], step + 1
+                best = [a.clone() for a in average]
+        if time.monotonic() - last_save > SAVE_EVERY_S or last:
+            save(step + 1)
+            last_save = time.monotonic()
+    use(best if evaluate and math.isfinite(progress["score"]) else average)
+    log.board.close()
+    module.eval()
+    advance(schedule.steps, "done")

@@ -1,0 +1,50 @@
+"""How far a model can be trusted on episodes it has not seen: open-loop error, reward error, and whether its uncertainty
+knows. Works on cached latents, so training can afford it often."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from videosim.corpus import Corpus
+from videosim.statistics import spearman
+from videosim.world_model import WorldModel
+
+CONTEXT = 8  # frames absorbed before the model is on its own
+LIMIT = 0.10  # the state error, as a fraction of the range, at which a dream counts as lost
+
+
+@torch.no_grad()
+def open_loop_scores(model: WorldModel, corpus: Corpus, horizon: int, count: int, seed: int) -> dict[str, float]:
+    """Dream ``horizon`` steps from ``count`` random starts of ``corpus`` under the recorded actions.
+
+    ``horizon_frames``: median first step at which the state error (root mean square over sensors, each as a fraction of
+    its range) passes 10 %; ``state_error_{5,15,50}``; ``state_error_mean`` over the horizon; ``reward_error``: absolute
+    error of the mean reward per step, in rewards; ``uncertainty_spearman``: rank correlation of uncertainty with the
+    true state error.
+    """
+    length = min(CONTEXT - 1 + horizon, int(np.max(corpus.lengths)))
+    starts = corpus.starts(length)
+    rng = np.random.default_rng([seed, 13])
+    where = starts[rng.choice(len(starts), size=min(count, len(starts)), replace=False)]
+    batch = corpus.windows(where, length)
+    state = model.start(batch["latents"][:, :CONTEXT], batch["actions"][:, : CONTEXT - 1])
+    errors, doubts, rewards = [], [], []
+    for t in range(CONTEXT - 1, length):
+        state, out = model.step(state, batch["actions"][:, t])
+        relative = (out.sensors - batch["sensors"][:, t + 1]) / model.sensor_span
+        errors.append(relative.square().mean(-1).sqrt())
+        doubts.append(out.uncertainty)
+        rewards.append(out.rewards)
+    error = torch.stack(errors, 1)
+    passed = error > LIMIT
+    first = torch.where(passed.any(1), passed.int().argmax(1) + 1, error.shape[1])
+    reward_error = (torch.stack(rewards, 1) - batch["rewards"][:, CONTEXT - 1 :]).abs().mean()
+    rank = spearman(torch.stack(doubts, 1).flatten().numpy(), error.flatten().numpy())
+    return {
+        "horizon_frames": float(first.float().median()),
+        **{f"state_error_{h}": float(error[:, h - 1].mean()) for h in (5, 15, 50) if h <= error.shape[1]},
+        "state_error_mean": float(error.mean()),
+        "reward_error": float(reward_error),
+        "uncertainty_spearman": float(rank if isinstance(rank, float) else rank.value),
+    }

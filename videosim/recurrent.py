@@ -1,0 +1,141 @@
+"""The fast core: a recurrent memory that integrates the picture and the physical state side by side.
+
+Deterministic, one pass a step, a state of constant size. Each step predicts *increments*: of the latents and of the
+sensors. A real frame corrects the prediction (predict-correct, as in a Kalman filter, with learned maps). Training runs
+a few real frames, then lets the model run on its own output to the end of the window, with gradients through the whole
+run: one-step losses leave an under-integrated action (a full-force step moves the cart a tenth of a pixel).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from videosim.config import RecurrentConfig
+from videosim.dynamics import Dynamics, DynamicsLoss, State
+
+
+def _small(layer: nn.Linear) -> nn.Linear:
+    """Start near zero increments: an untrained model stands still."""
+    nn.init.normal_(layer.weight, std=1e-3)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class RecurrentDynamics(Dynamics):
+    def __init__(self, config: RecurrentConfig, tokens: int, width: int, action_width: int, sensors: int) -> None:
+        super().__init__()
+        self.config = config
+        self.tokens, self.width = tokens, width
+        size, memory, hidden = tokens * width, config.memory, config.hidden
+        self.feature_size = memory + size + sensors
+        self.inputs = nn.Sequential(nn.Linear(2 * size + sensors + action_width, hidden), nn.LayerNorm(hidden), nn.SiLU())
+        self.cell = nn.GRUCell(hidden, memory)
+        self.norm = nn.LayerNorm(memory)
+        self.trunk = nn.Sequential(
+            nn.Linear(memory + hidden, hidden), nn.LayerNorm(hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU()
+        )
+        self.latent_increment = _small(nn.Linear(hidden, size))
+        self.sensor_increment = _small(nn.Linear(hidden, sensors))
+        self.correction = nn.Sequential(
+            nn.Linear(memory + sensors + 2 * size, hidden),
+            nn.LayerNorm(hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, hidden),
+            nn.SiLU(),
+            _small(nn.Linear(hidden, sensors)),
+        )
+
+    def _correct(self, memory: Tensor, sensors: Tensor, seen: Tensor, expected: Tensor) -> Tensor:
+        return sensors + self.correction(torch.cat([self.norm(memory), sensors, seen, seen - expected], -1))
+
+    def start(self, latents: Tensor, actions: Tensor) -> State:
+        first = latents[:, 0].flatten(1)
+        memory = first.new_zeros(len(first), self.config.memory)
+        blank = first.new_zeros(len(first), self.sensor_increment.out_features)
+        sensors = self._correct(memory, blank, first, torch.zeros_like(first))
+        state = {
+            "memory": memory,
+            "latents": first,
+            "previous": first,
+            "sensors": sensors,
+            "age": first.new_zeros(len(first)),
+        }
+        for k in range(actions.shape[1]):
+            state = self.observe(state, actions[:, k], latents[:, k + 1])
+        return state
+
+    def _advance(self, state: State, action: Tensor) -> State:
+        z, before, sensors = state["latents"], state["previous"], state["sensors"]
+        x = self.inputs(torch.cat([z, z - before, sensors, action], -1))
+        memory = self.cell(x, state["memory"])
+        h = self.trunk(torch.cat([self.norm(memory), x], -1))
+        return {
+            "memory": memory,
+            "latents": z + self.latent_increment(h),
+            "previous": z,
+            "sensors": sensors + self.sensor_increment(h),
+            "age": state["age"] + 1.0,
+        }
+
+    def observe(self, state: State, action: Tensor, latents: Tensor) -> State:
+        ahead = self._advance(state, action)
+        seen = latents.flatten(1)
+        sensors = self._correct(ahead["memory"], ahead["sensors"], seen, ahead["latents"])
+        return {**ahead, "latents": seen, "sensors": sensors, "age": torch.zeros_like(ahead["age"])}
+
+    def step(
+        self, state: State, action: Tensor, rngs: Sequence[torch.Generator] | None = None
+    ) -> tuple[State, Tensor]:
+        ahead = self._advance(state, action)
+        return ahead, self.latents(ahead)
+
+    def features(self, state: State) -> Tensor:
+        return torch.cat([self.norm(state["memory"]), state["latents"], state["sensors"]], -1)
+
+    def sensors(self, state: State) -> Tensor:
+        return state["sensors"]
+
+    def latents(self, state: State) -> Tensor:
+        return state["latents"].unflatten(1, (self.tokens, self.width))
+
+    def loss(
+        self, latents: Tensor, actions: Tensor, sensors: Tensor, valid: Tensor, rng: torch.Generator
+    ) -> DynamicsLoss:
+        c = self.config
+        steps = actions.shape[1]
+        context = int(torch.randint(c.context_min, c.context_max + 1, (), generator=rng))
+        noise = c.input_noise * torch.randn(latents.shape, generator=rng)
+        seen = latents + noise
+        state = self.start(seen[:, :1], actions[:, :0])
+        states = [state]
+        latent_error, sensor_error, weights = [], [(state["sensors"] - sensors[:, 0]).square().mean(-1)], [0.1]
+        for t in range(steps):
+            if t + 1 < context:
+                # The prediction is scored before the frame corrects it: the one-step loss keeps the filter sharp.
+                ahead = self._advance(state, actions[:, t])
+                state = self.observe(state, actions[:, t], seen[:, t + 1])
+                weight = 0.3
+            else:
+                ahead, _ = self.step(state, actions[:, t])
+                state = ahead
+                weight = c.discount ** (t + 1 - context)
+            target = latents[:, t + 1].flatten(1)
+            latent_error.append((ahead["latents"] - target).square().mean(-1))
+            error = (state["sensors"] - sensors[:, t + 1]).square()
+            sensor_error.append(error.mean(-1))
+            weights.append(weight)
+            states.append(state)
+        mask = torch.cat([valid[:, :1], valid], 1).float() * torch.tensor(weights)
+        latent_term = (torch.stack(latent_error, 1) * mask[:, 1:]).sum() / mask[:, 1:].sum()
+        sensor_term = (torch.stack(sensor_error, 1) * mask).sum() / mask.sum()
+        total = latent_term + (c.state_weight * sensor_term if sensors.shape[-1] else 0.0)
+        return DynamicsLoss(
+            total=total,
+            terms={"latents": latent_term.detach(), "sensors": sensor_term.detach()},
+            features=torch.stack([self.features(s) for s in states], 1),
+            sensors=torch.stack([s["sensors"] for s in states], 1),
+            age=torch.stack([s["age"] for s in states], 1),
+        )

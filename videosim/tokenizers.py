@@ -1,0 +1,132 @@
+"""Video compression: frames to a small grid of continuous tokens and back. Knows nothing of actions or time.
+
+Small movers are what every compressor of this kind loses first, so the reconstruction loss is weighted towards what
+differs from the episode's background, and, where a log has sensors, the latents of two consecutive frames must let a
+small network read them (a still frame cannot show a velocity).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from videosim.config import ConvTokenizerConfig, TokenizerConfig
+from videosim.errors import VideoSimError
+from videosim.types import FrameSpec
+
+
+@dataclass
+class Latents:
+    """``z`` float32 ``(…, N, D)``; ``ids`` int64 ``(…, N)`` for a discrete tokenizer, else None."""
+
+    z: Tensor
+    ids: Tensor | None = None
+
+
+def to_unit(frames: Tensor) -> Tensor:
+    """uint8 ``(…, H, W, 3)`` -> float32 ``(…, 3, H, W)`` in [-0.5, 0.5]."""
+    return rearrange(frames, "... h w c -> ... c h w").float() / 255.0 - 0.5
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """float ``(…, 3, H, W)`` in [-0.5, 0.5] -> uint8 ``(…, H, W, 3)``."""
+    return rearrange(((images + 0.5) * 255.0).round().clamp(0, 255).to(torch.uint8), "... c h w -> ... h w c")
+
+
+class Tokenizer(nn.Module, ABC):
+    """Interface of every tokenizer. ``tokens`` N and ``width`` D describe what ``encode`` returns for one frame."""
+
+    tokens: int
+    width: int
+
+    @abstractmethod
+    def encode(self, frames: Tensor) -> Latents:
+        """uint8 ``(B, H, W, 3)`` -> latents of B frames."""
+
+    @abstractmethod
+    def decode(self, z: Tensor) -> Tensor:
+        """float32 ``(B, N, D)`` -> uint8 ``(B, H, W, 3)``."""
+
+    @abstractmethod
+    def loss(self, frames: Tensor, background: Tensor, sensors: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """Training loss on pairs of consecutive frames.
+
+        frames uint8 ``(B, 2, H, W, 3)``; background uint8 ``(B, H, W, 3)``, the episode's median image; sensors float32
+        ``(B, S)`` standardised, of the second frame (S may be 0).
+        """
+
+
+class ConvTokenizer(Tokenizer):
+    """Strided convolutions to an ``h × w`` grid of tanh-bounded tokens, mirrored by an upsampling decoder."""
+
+    def __init__(self, config: ConvTokenizerConfig, frame: FrameSpec, sensors: int) -> None:
+        super().__init__()
+        stride = 2 ** len(config.widths)
+        if frame.height % stride or frame.width % stride:
+            raise VideoSimError(
+                f"the conv tokenizer halves a frame {len(config.widths)} times, so height and width must be multiples "
+                f"of {stride}; got {frame.height}x{frame.width}"
+            )
+        self.config = config
+        self.rows, self.columns = frame.height // stride, frame.width // stride
+        self.tokens, self.width = self.rows * self.columns, config.channels
+
+        layers: list[nn.Module] = []
+        previous = 3
+        for width in config.widths:
+            layers += [nn.Conv2d(previous, width, 4, stride=2, padding=1), nn.SiLU()]
+            previous = width
+        layers += [nn.Conv2d(previous, previous, 3, padding=1), nn.SiLU(), nn.Conv2d(previous, config.channels, 1)]
+        self.encoder = nn.Sequential(*layers)
+
+        layers = [nn.Conv2d(config.channels, previous, 3, padding=1), nn.SiLU()]
+        for width in [*reversed(config.widths[:-1]), 12]:
+            # Sub-pixel upsampling for the last, full-resolution step; nearest elsewhere: cheap on a CPU, no checkerboard.
+            last = width == 12
+            if not last:
+                layers += [nn.Upsample(scale_factor=2), nn.Conv2d(previous, width, 3, padding=1), nn.SiLU()]
+            else:
+                layers += [nn.Conv2d(previous, width, 3, padding=1), nn.PixelShuffle(2)]
+            previous = width
+        self.decoder = nn.Sequential(*layers)
+        self.probe = nn.Sequential(
+            nn.Linear(2 * self.tokens * self.width, 128), nn.SiLU(), nn.Linear(128, 128), nn.SiLU(), nn.Linear(128, sensors)
+        )
+
+    def _encode(self, images: Tensor) -> Tensor:
+        return torch.tanh(self.encoder(images))
+
+    def encode(self, frames: Tensor) -> Latents:
+        return Latents(rearrange(self._encode(to_unit(frames)), "b d h w -> b (h w) d"))
+
+    def decode(self, z: Tensor) -> Tensor:
+        grid = rearrange(z, "b (h w) d -> b d h w", h=self.rows)
+        return to_uint8(self.decoder(grid))
+
+    def loss(self, frames: Tensor, background: Tensor, sensors: Tensor) -> tuple[Tensor, dict[str, float]]:
+        images = to_unit(frames)
+        flat = rearrange(images, "b two c h w -> (b two) c h w")
+        grid = self._encode(flat)
+        moving = (images - to_unit(background)[:, None]).abs().mean(2, keepdim=True)
+        weight = rearrange(1.0 + self.config.moving_weight * moving, "b two c h w -> (b two) c h w")
+        error = (self.decoder(grid) - flat).square()
+        reconstruction = (weight * error).mean() / weight.mean()
+        total = 100.0 * reconstruction
+        terms = {"reconstruction": float(reconstruction)}
+        if sensors.shape[-1] and self.config.sensor_weight:
+            pair = rearrange(grid, "(b two) d h w -> b (two d h w)", two=2)
+            reading = (self.probe(pair) - sensors).square().mean()
+            total = total + self.config.sensor_weight * reading
+            terms["sensor_reading"] = float(reading)
+        return total, terms
+
+
+def build_tokenizer(config: TokenizerConfig, frame: FrameSpec, sensors: int) -> Tokenizer:
+    """The tokenizer that ``config.kind`` names."""
+    if isinstance(config, ConvTokenizerConfig):
+        return ConvTokenizer(config, frame, sensors)
+    raise VideoSimError(f"unknown tokenizer kind {config.kind!r}; known: conv")

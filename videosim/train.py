@@ -1,0 +1,195 @@
+"""`videosim train`: from an episode store to a checkpoint. Tokenizer, gate, latent cache, dynamics and heads, in that order.
+
+Knows nothing of environments or policies. Resumes where it was stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from videosim.checkpoint import load_checkpoint, save_checkpoint
+from videosim.config import TrainConfig
+from videosim.corpus import Corpus
+from videosim.data.store import EpisodeStore
+from videosim.errors import VideoSimError
+from videosim.fit import Schedule, fit
+from videosim.gate import tokenizer_gate
+from videosim.held_out import open_loop_scores
+from videosim.run import Run, write_atomically
+from videosim.world_model import Contexts, WorldModel
+
+
+def main(cfg: TrainConfig, run: Run) -> None:
+    """Train a model from ``cfg.data`` and write it to ``<run folder>/checkpoint``."""
+    started = time.monotonic()
+    if cfg.threads:
+        torch.set_num_threads(cfg.threads)
+    store = EpisodeStore.open(cfg.data)
+    train_rows, test_rows = store.split(cfg.held_out)
+    train, test = Corpus(store, train_rows), Corpus(store, test_rows)
+    model = _build(cfg, store, train)
+
+    if not cfg.init:
+        train_tokenizer(model, cfg, train, run)
+    gate_file = run.folder / "gate.json"
+    if not gate_file.is_file():
+        write_atomically(gate_file, json.dumps(tokenizer_gate(model, train, test, cfg.seed), indent=1))
+    gate = json.loads(gate_file.read_text())
+    run.figure("psnr_full", gate["psnr_full"], unit="dB")
+    run.figure("psnr_moving", gate["psnr_moving"], unit="dB")
+    for name, value in gate["probe"].items():
+        run.figure(f"probe_{name}", value, unit="fraction of range")
+    run.table(
+        "Tokenizer gate (held-out frames)",
+        ["what", "value"],
+        [
+            ["PSNR, full frame [dB]", f"{gate['psnr_full']:.1f}"],
+            ["PSNR, moving region [dB]", f"{gate['psnr_moving']:.1f}"],
+            *([f"probe error, {k}", f"{100 * v:.2f} % of range"] for k, v in gate["probe"].items()),
+        ],
+    )
+
+    with run.progress(int(train.first[-1] + test.first[-1]), "encoding frames", "frames") as bar:
+        for corpus in (train, test):
+            corpus.encode(model, bar.advance)
+    if not cfg.init:
+        _set_scales(model, train)
+    train_dynamics(model, cfg, train, test, run)
+
+    scores = open_loop_scores(model, test, cfg.score_horizon, cfg.score_windows, cfg.seed)
+    for name, value in scores.items():
+        run.figure(name, value)
+    run.table("Open loop on held-out episodes", ["what", "value"], [[k, f"{v:.4g}"] for k, v in scores.items()])
+    model.contexts = _contexts(model, train, cfg)
+    card = {
+        "Data": {
+            "store": Path(cfg.data).name,
+            "frames": store.frames_total,
+            "training episodes": len(train_rows),
+            "held-out episodes": len(test_rows),
+            **{f"episodes of behaviour {b}": store.behaviours.count(b) for b in sorted(set(store.behaviours))},
+        },
+        "Training": {
+            "seed": cfg.seed,
+            "tokenizer steps": cfg.tokenizer_steps,
+            "dynamics steps": cfg.dynamics_steps,
+            "window": cfg.window,
+            "initialised from": cfg.init or "scratch",
+            "minutes in this run": round((time.monotonic() - started) / 60.0, 1),
+        },
+        "Tokenizer gate": {k: v for k, v in gate.items() if k != "probe"}
+        | {f"probe error {k} (fraction of range)": v for k, v in gate["probe"].items()},
+        "Open loop on held-out episodes": scores,
+        "Limits": "The model knows what its data showed. Figures above hold for held-out episodes of the same behaviours; "
+        "a policy may lead it elsewhere. Watch info['uncertainty'] and check every result in the physics.",
+    }
+    save_checkpoint(run.folder / "checkpoint", model, card)
+
+
+def _build(cfg: TrainConfig, store: EpisodeStore, train: Corpus) -> WorldModel:
+    torch.manual_seed(cfg.seed)
+    if not cfg.init:
+        return WorldModel(cfg.model, store.world)
+    model = load_checkpoint(cfg.init)
+    if model.spec != store.world:
+        raise VideoSimError(
+            f"the checkpoint {cfg.init} was trained on {model.spec.name} and the store holds {store.world.name}, "
+            "or their specifications differ; use a store of the same world or leave init empty"
+        )
+    return model
+
+
+def train_tokenizer(model: WorldModel, cfg: TrainConfig, train: Corpus, run: Run) -> None:
+    """Fit the tokenizer on random pairs of consecutive frames."""
+    starts = train.starts(1)
+    mean, std = train.sensors.mean(0), train.sensors.std(0).clamp(min=1e-3)
+
+    def loss(step: int, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        where = starts[torch.randint(len(starts), (cfg.tokenizer_batch,), generator=rng).numpy()]
+        frames, background, sensors = train.pairs(where)
+        return model.tokenizer.loss(frames, background, (sensors - mean) / std)
+
+    with run.progress(cfg.tokenizer_steps, "tokenizer", "steps") as bar:
+        schedule = Schedule(cfg.tokenizer_steps, cfg.tokenizer_rate, average=0.995)
+        fit("tokenizer", model.tokenizer, loss, schedule, run.folder, cfg.seed, bar.update)
+
+
+def _set_scales(model: WorldModel, train: Corpus) -> None:
+    def scale(name: str, values: Tensor, floor: float) -> None:
+        getattr(model, f"{name}_mean").copy_(values.mean(0))
+        getattr(model, f"{name}_std").copy_(values.std(0).clamp(min=floor))
+
+    # A number that hardly varies must not be blown up to unit noise.
+    scale("latent", train.latents, 0.05)
+    scale("sensor", train.sensors, 1e-3)
+    scale("reward", train.rewards, 1e-3)
+
+
+class _Imagination(torch.nn.Module):
+    """The trainable part of the second stage; the tokenizer stays fixed under the cached latents."""
+
+    def __init__(self, model: WorldModel) -> None:
+        super().__init__()
+        self.action_tokens, self.dynamics, self.heads = model.action_tokens, model.dynamics, model.heads
+
+
+def train_dynamics(model: WorldModel, cfg: TrainConfig, train: Corpus, test: Corpus, run: Run) -> None:
+    """Fit action tokens, dynamics and heads on windows of cached latents; keep the average best on held-out episodes."""
+    starts = train.starts(cfg.window)
+    ended = train.terminated.bool().any()
+    # Windows that hold a termination are rare and decide the continue head: half of every batch, where there are any.
+    near_end = starts[[bool(train.terminated[f : f + cfg.window].any()) for f in train.first[starts[:, 0]] + starts[:, 1]]]
+
+    def loss(step: int, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        where = starts[torch.randint(len(starts), (cfg.batch,), generator=rng).numpy()]
+        if ended and len(near_end):
+            pick = torch.randint(len(near_end), (cfg.batch // 4,), generator=rng).numpy()
+            where[: cfg.batch // 4] = near_end[pick]
+        return imagination_loss(model, train.windows(where, cfg.window), rng)
+
+    def evaluate() -> dict[str, float]:
+        scores = open_loop_scores(model, test, cfg.score_horizon, cfg.score_windows, cfg.seed)
+        return {"score": scores["state_error_mean"], **scores}
+
+    with run.progress(cfg.dynamics_steps, "dynamics", "steps") as bar:
+        schedule = Schedule(cfg.dynamics_steps, cfg.dynamics_rate, evaluate_every=cfg.evaluate_every)
+        fit("dynamics", _Imagination(model), loss, schedule, run.folder, cfg.seed, bar.update, evaluate)
+
+
+def imagination_loss(model: WorldModel, batch: dict[str, Tensor], rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    """Loss of dynamics and heads on one batch of windows (raw latents and sensors in units, see ``Corpus.windows``)."""
+    latents = (batch["latents"] - model.latent_mean) / model.latent_std
+    sensors = (batch["sensors"] - model.sensor_mean) / model.sensor_std
+    rewards = (batch["rewards"] - model.reward_mean) / model.reward_std
+    tokens = model.action_tokens(batch["actions"])
+    valid = torch.ones(rewards.shape, dtype=torch.bool)
+    core = model.dynamics.loss(latents, tokens, sensors, valid, rng)
+
+    before, after = core.features[:, :-1], core.features[:, 1:]
+    reward, logit = model.heads(before, tokens, after)
+    reward_term = (reward - rewards).square().mean()
+    end_term = F.binary_cross_entropy_with_logits(logit, batch["terminated"])
+    flat = lambda x: x.flatten(0, 1)  # noqa: E731
+    error = flat(sensors[:, 1:] - core.sensors[:, 1:])
+    error_term = model.heads.error_loss(flat(tokens), flat(after), flat(core.age[:, 1:]), error, rng)
+    total = core.total + reward_term + end_term + 0.1 * error_term
+    terms = {**core.terms, "reward": reward_term, "termination": end_term, "error_nll": error_term}
+    return total, {name: float(value) for name, value in terms.items()}
+
+
+def _contexts(model: WorldModel, train: Corpus, cfg: TrainConfig) -> Contexts:
+    """``cfg.contexts`` random clips of the training episodes, each ``cfg.context_frames`` long."""
+    k = cfg.context_frames
+    starts = train.starts(k)
+    rng = np.random.default_rng([cfg.seed, 11])
+    where = starts[rng.choice(len(starts), size=min(cfg.contexts, len(starts)), replace=False)]
+    clips = train.windows(where, k - 1)
+    physics = np.stack([train.physics(row)[t + k - 1] for row, t in where])
+    return Contexts(clips["latents"], clips["actions"], clips["sensors"][:, -1].contiguous(), torch.as_tensor(physics))

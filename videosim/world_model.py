@@ -1,0 +1,166 @@
+"""The world model: tokenizer + action tokens + dynamics + heads, with the scales that join them.
+
+Outside speaks uint8 frames, actions in [-1, 1], sensors in their units, and raw latents in the tokenizer's own range;
+inside, latents, sensors and rewards have zero mean and unit scale over the training data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from videosim.actions import ActionTokens
+from videosim.config import ModelConfig
+from videosim.dynamics import State, build_dynamics
+from videosim.errors import VideoSimError
+from videosim.heads import Heads
+from videosim.tokenizers import build_tokenizer
+from videosim.types import WorldSpec
+
+ACTION_WIDTH = 32
+CHUNK = 256  # frames encoded or decoded at once: bounds memory, keeps caches warm
+POLICY_INPUTS = ("latent", "state")
+
+
+@dataclass
+class StepOut:
+    """One imagined transition of B rows.
+
+    latents ``(B, N, D)``, rewards ``(B,)`` in the world's units, terminated_prob ``(B,)`` in [0, 1], uncertainty ``(B,)``:
+    the expected state error as a fraction of the sensors' range, sensors ``(B, S)`` in their units.
+    """
+
+    latents: Tensor
+    rewards: Tensor
+    terminated_prob: Tensor
+    uncertainty: Tensor
+    sensors: Tensor
+
+
+@dataclass
+class Contexts:
+    """Start clips: latents ``(n, K, N, D)``, actions ``(n, K-1, A)`` in [-1, 1], and of the last frame the sensors
+    ``(n, S)`` and the physics state ``(n, P)`` (P may be 0), so that physics can start from the same place."""
+
+    latents: Tensor
+    actions: Tensor
+    sensors: Tensor
+    physics: Tensor
+
+    def __len__(self) -> int:
+        return len(self.latents)
+
+
+class WorldModel(nn.Module):
+    """Made by ``videosim train``, loaded by ``load_checkpoint``. ``card`` holds what the training run recorded."""
+
+    def __init__(self, config: ModelConfig, spec: WorldSpec) -> None:
+        super().__init__()
+        if spec.action.size > config.max_action_size:
+            raise VideoSimError(
+                f"{spec.name} has {spec.action.size} action numbers and the model takes {config.max_action_size}; "
+                "raise model.max_action_size"
+            )
+        sensors = spec.sensors.size
+        self.config, self.spec = config, spec
+        self.tokenizer = build_tokenizer(config.tokenizer, spec.frame, sensors)
+        n, d = self.tokenizer.tokens, self.tokenizer.width
+        self.action_tokens = ActionTokens(config.max_action_size, ACTION_WIDTH, config.embodiments)
+        self.dynamics = build_dynamics(config.dynamics, n, d, ACTION_WIDTH, sensors)
+        self.heads = Heads(config.heads, self.dynamics.feature_size, ACTION_WIDTH, sensors)
+        for name, shape in (("latent", (n, d)), ("sensor", (sensors,)), ("reward", ())):
+            self.register_buffer(f"{name}_mean", torch.zeros(shape))
+            self.register_buffer(f"{name}_std", torch.ones(shape))
+        self.register_buffer("sensor_span", torch.as_tensor(spec.sensors.span), persistent=False)
+        self.contexts: Contexts | None = None
+        self.card: dict[str, Any] = {}
+        self.folder: Path | None = None
+
+    latent_mean: Tensor
+    latent_std: Tensor
+    sensor_mean: Tensor
+    sensor_std: Tensor
+    reward_mean: Tensor
+    reward_std: Tensor
+    sensor_span: Tensor
+
+    @property
+    def latent_size(self) -> int:
+        """Length of the ``"latent"`` policy input."""
+        return self.dynamics.feature_size
+
+    @property
+    def device(self) -> torch.device:
+        return self.latent_mean.device
+
+    @torch.no_grad()
+    def encode(self, frames: Tensor) -> Tensor:
+        """uint8 ``(…, H, W, 3)`` -> float32 ``(…, N, D)`` in the tokenizer's range.
+
+        Raises VideoSimError when the frames are not uint8 of the model's size.
+        """
+        if frames.dtype != torch.uint8 or tuple(frames.shape[-3:]) != self.spec.frame.shape:
+            raise VideoSimError(
+                f"this model takes uint8 frames of shape {self.spec.frame.shape}; got {frames.dtype} {tuple(frames.shape)}"
+            )
+        flat = frames.reshape(-1, *frames.shape[-3:])
+        z = torch.cat([self.tokenizer.encode(part.to(self.device)).z for part in flat.split(CHUNK)])
+        return z.unflatten(0, frames.shape[:-3])
+
+    @torch.no_grad()
+    def decode(self, z: Tensor) -> Tensor:
+        """float32 ``(…, N, D)`` -> uint8 ``(…, H, W, 3)``."""
+        flat = z.reshape(-1, *z.shape[-2:])
+        frames = torch.cat([self.tokenizer.decode(part) for part in flat.split(CHUNK)])
+        return frames.unflatten(0, z.shape[:-2])
+
+    def _scaled(self, z: Tensor) -> Tensor:
+        return (z - self.latent_mean) / self.latent_std
+
+    def start(self, latents: Tensor, actions: Tensor) -> State:
+        """Absorb K raw-latent frames ``(B, K, N, D)`` and the K-1 actions ``(B, K-1, A)`` in [-1, 1] between them."""
+        return self.dynamics.start(self._scaled(latents), self.action_tokens(actions))
+
+    def observe(self, state: State, action: Tensor, latents: Tensor) -> State:
+        """Absorb one real frame's raw latents ``(B, N, D)`` that followed ``action`` ``(B, A)``."""
+        return self.dynamics.observe(state, self.action_tokens(action), self._scaled(latents))
+
+    def step(
+        self, state: State, action: Tensor, rngs: Sequence[torch.Generator] | None = None
+    ) -> tuple[State, StepOut]:
+        """Imagine one step under ``action`` ``(B, A)`` in [-1, 1]."""
+        token = self.action_tokens(action)
+        before = self.dynamics.features(state)
+        state, z = self.dynamics.step(state, token, rngs)
+        after = self.dynamics.features(state)
+        reward, logit = self.heads(before, token, after)
+        error = self.heads.error_std(token, after, state["age"]) * self.sensor_std / self.sensor_span
+        return state, StepOut(
+            latents=z * self.latent_std + self.latent_mean,
+            rewards=reward * self.reward_std + self.reward_mean,
+            terminated_prob=torch.sigmoid(logit),
+            uncertainty=error.square().mean(-1).sqrt(),
+            sensors=self.sensors(state),
+        )
+
+    def latents(self, state: State) -> Tensor:
+        """Raw latents ``(B, N, D)`` of the state's newest frame."""
+        return self.dynamics.latents(state) * self.latent_std + self.latent_mean
+
+    def sensors(self, state: State) -> Tensor:
+        """The physical state the model believes in, ``(B, S)`` in the sensors' units."""
+        return self.dynamics.sensors(state) * self.sensor_std + self.sensor_mean
+
+    def policy_input(self, state: State, mode: str) -> Tensor:
+        """What a policy sees, the same in imagination and in physics: ``"latent"`` features, or ``"state"``, the decoded
+        sensors in their units."""
+        if mode == "latent":
+            return self.dynamics.features(state)
+        if mode == "state":
+            return self.sensors(state)
+        raise VideoSimError(f"unknown policy input {mode!r}; choose one of {', '.join(POLICY_INPUTS)}")
