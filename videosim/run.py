@@ -190,7 +190,7 @@ class Run:
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Add a table to what is printed at the end. Numbers are shown with four digits."""
-        table = Table(title=Text(title), title_justify="left")
+        table = Table(title=Text(title, no_wrap=True, overflow="ignore"), title_justify="left")
         for column in columns:
             table.add_column(Text(column))
         for row in rows:
@@ -224,6 +224,8 @@ class Run:
         self._stop_bars()
         if kind is None:
             self.finish()
+        elif self.folder.is_dir() and not any(self.folder.iterdir()):
+            self.folder.rmdir()  # bad input leaves no trace
 
     def _stop_bars(self) -> None:
         if self._progress is not None:

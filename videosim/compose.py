@@ -1,0 +1,213 @@
+"""From the words of a command line to a config dataclass: Hydra composes the groups, we check every key and value.
+
+A command's settings are a dataclass in ``videosim.config`` (the schema) and ``configs/<command>.yaml`` (its defaults
+list). Hydra's search path, group choices, override grammar and sweeps are used as they are; its output folders and its
+stack traces are not. Every fault becomes one VideoSimError sentence.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from videosim.errors import VideoSimError
+
+TYPE_WORDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false", "String": "a text"}
+FOREIGN_WORLDS = ("dm_control:<domain>-<task>", "gymnasium:<Id>")
+
+
+def default_folder() -> Path:
+    """The installed ``configs/``."""
+    return Path(str(resources.files("videosim.configs")))
+
+
+def choices(group: str, folder: Path) -> list[str]:
+    """Names that ``group=…`` accepts."""
+    return sorted(path.stem for path in (folder / group).glob("*.yaml"))
+
+
+def expand_sweep(words: Sequence[str]) -> Iterator[list[str]]:
+    """Every combination of the comma lists, ranges and choices in ``words``: Hydra's ``-m``, one list a job."""
+    axes = [
+        list(o.sweep_string_iterator()) if o.is_sweep_override() else [o.get_value_element_as_str()]
+        for o in parse(words)
+    ]
+    for values in itertools.product(*axes):
+        yield [f"{o.get_key_element()}={value}" for o, value in zip(parse(words), values, strict=True)]
+
+
+def sweeps(words: Sequence[str]) -> list[str]:
+    """The keys in ``words`` that hold more than one value."""
+    return [o.get_key_element() for o in parse(words) if o.is_sweep_override()]
+
+
+def parse(words: Sequence[str]) -> list[Override]:
+    """Parse ``key=value`` words by Hydra's grammar."""
+    for word in words:
+        if "=" not in word or word.startswith(("-", "=", "~")):
+            raise VideoSimError(f"cannot read {word!r}; a setting is written key=value, and --help lists the keys")
+    try:
+        return OverridesParser.create().parse_overrides(list(words))
+    except HydraException as error:
+        reason = str(error).splitlines()[0]
+        raise VideoSimError(f"cannot read the settings: {reason}; put special characters into single quotes") from error
+
+
+def compose(command: str, schema: type, words: Sequence[str], folder: Path | None = None) -> DictConfig:
+    """The configuration of ``command`` after ``words``, checked against ``schema``.
+
+    folder   where the YAML files lie; the installed ``configs/`` if None
+
+    Raises VideoSimError on an unknown key, group choice or world, and on a value of the wrong type.
+    """
+    folder = folder or default_folder()
+    types = {field.name: field.type for field in fields(schema)}
+    groups = {path.name for path in folder.iterdir() if path.is_dir()}
+    chosen: list[str] = []
+    settings: list[Override] = []
+    for word, override in zip(words, parse(words), strict=True):
+        if override.is_sweep_override():
+            raise VideoSimError(f"{word!r} holds several values; add -m to run one job for each, or quote the value")
+        key = override.key_or_group.split("@")[0]
+        if key in groups and types.get(key) not in ("str", str):
+            chosen.append(_choose(key, override, folder))
+        else:
+            settings.append(override)
+    config = _compose_groups(command, schema, chosen, folder)
+    for override in settings:
+        _set(config, command, override)
+    return config
+
+
+def to_dataclass(config: DictConfig, command: str) -> Any:
+    """The config as its dataclass; VideoSimError where a mandatory setting is missing."""
+    missing = sorted(str(key) for key in OmegaConf.missing_keys(config))
+    if missing:
+        raise VideoSimError(f"videosim {command} needs {' and '.join(f'{key}=…' for key in missing)}")
+    try:
+        return OmegaConf.to_object(config)
+    except OmegaConfBaseException as error:
+        raise VideoSimError(f"the settings of {command} do not fit: {str(error).splitlines()[0]}") from error
+
+
+def _choose(group: str, override: Override, folder: Path) -> str:
+    """A group choice as Hydra wants it. A world named by a physics library's id becomes the choice ``requested``."""
+    choice = str(override.value())
+    if group == "world" and ":" in choice:
+        from videosim.envs.physics import load_world  # the physics libraries are loaded only for such a name
+
+        ConfigStore.instance().store(group="world", name="requested", node=load_world(choice))
+        choice = "requested"
+    elif choice not in choices(group, folder):
+        raise VideoSimError(f"unknown {group} {choice!r}; choose {_options(group, folder)}")
+    return f"{override.get_key_element()}={choice}"
+
+
+def _options(group: str, folder: Path) -> str:
+    return " | ".join(choices(group, folder) + (list(FOREIGN_WORLDS) if group == "world" else []))
+
+
+def _compose_groups(command: str, schema: type, chosen: list[str], folder: Path) -> DictConfig:
+    """The defaults list is the schema, then ``<command>.yaml``: no file can name a key that the dataclass lacks."""
+    store = ConfigStore.instance()
+    store.store(name=f"{command}_schema", node=schema)
+    store.store(name=f"videosim_{command}", node={"defaults": [f"{command}_schema", command, "_self_"]})
+    try:
+        with initialize_config_dir(str(folder.resolve()), version_base="1.3"):
+            config = hydra_compose(f"videosim_{command}", chosen)
+    except (HydraException, OmegaConfBaseException) as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise VideoSimError(f"cannot compose the settings of {command}: {reason}") from error
+    OmegaConf.set_struct(config, True)
+    return config
+
+
+def _set(config: DictConfig, command: str, override: Override) -> None:
+    key = override.key_or_group
+    if not _accepts(config, key):
+        near = difflib.get_close_matches(key, flat_keys(config), n=3, cutoff=0.5)
+        mend = f"did you mean {' or '.join(near)}?" if near else f"videosim {command} --help lists all"
+        raise VideoSimError(f"videosim {command} has no setting {key!r}; {mend}")
+    try:
+        OmegaConf.update(config, key, override.value(), merge=True, force_add=True)
+    except OmegaConfBaseException as error:
+        found = re.search(r"could not be converted to (\w+)", str(error))
+        wanted = TYPE_WORDS.get(found[1], found[1]) if found else str(error).splitlines()[0]
+        raise VideoSimError(f"{key} must be {wanted}; got {override.get_value_element_as_str()}") from error
+
+
+def _accepts(config: DictConfig, key: str) -> bool:
+    """Whether ``key`` exists, or may be added because it lies in a mapping without a schema."""
+    node: Any = config
+    for part in key.split("."):
+        if isinstance(node, ListConfig):
+            return part.isdigit() and int(part) < len(node)
+        if not isinstance(node, DictConfig):
+            return False
+        if part not in node:
+            return OmegaConf.get_type(node) is dict and node is not config
+        node = node._get_node(part)
+    return True
+
+
+def flat_keys(config: DictConfig, prefix: str = "") -> list[str]:
+    """Every settable key, dotted, in the order of the dataclass."""
+    keys = []
+    for name in config:
+        node = config._get_node(name)
+        if isinstance(node, DictConfig) and not node._is_none() and len(node):
+            keys += flat_keys(node, f"{prefix}{name}.")
+        else:
+            keys.append(f"{prefix}{name}")
+    return keys
+
+
+def describe(config: DictConfig, folder: Path | None = None) -> list[tuple[str, str]]:
+    """``(key=default, comment)`` for every setting, group choices first. The comments are those of the dataclass."""
+    folder = folder or default_folder()
+    rows = []
+    for name in config:
+        if choices(str(name), folder) and isinstance(config._get_node(name), DictConfig):
+            rows.append((f"{name}=…", _options(str(name), folder)))
+    for key in flat_keys(config):
+        *parents, name = key.split(".")
+        parent = OmegaConf.select(config, ".".join(parents)) if parents else config
+        value = OmegaConf.to_container(parent)[name]
+        shown = "…" if value == "???" else value
+        owner = OmegaConf.get_type(parent)
+        comment = comments(owner).get(name, "")
+        if not comment and choices(key, folder):
+            comment = _options(key, folder)
+        rows.append((f"{key}={shown}", comment))
+    return rows
+
+
+def comments(schema: type | None) -> dict[str, str]:
+    """The comment behind each field of a dataclass, read from its source; empty where there is no source."""
+    if schema is None or not is_dataclass(schema):
+        return {}
+    found: dict[str, str] = {}
+    for base in reversed(schema.__mro__[:-1]):
+        try:
+            source = inspect.getsource(base)
+        except (OSError, TypeError):
+            continue
+        for name, comment in re.findall(r"^    (\w+):[^#\n]*(?:#\s*(.*))?$", source, flags=re.MULTILINE):
+            found[name] = comment
+    return found
