@@ -1,7 +1,7 @@
 """Print the pip requirement that installs a fitting torch, or nothing where none has to be installed here.
 
 A torch that is there is kept. A machine with an NVIDIA GPU gets what pip picks. Without one, only a CPU build will do:
-one that pip can see (find-links and indexes as the user configured them), never gigabytes of CUDA libraries by accident.
+one that pip can see (find-links and indexes as the user set them), never gigabytes of CUDA libraries by accident.
 """
 
 import importlib.metadata

@@ -1,0 +1,12 @@
+"""Environment ids as ``module:Class`` strings. Imports neither torch nor mujoco; gymnasium resolves them in ``make``."""
+
+from __future__ import annotations
+
+from gymnasium.envs.registration import register, registry
+
+
+def register_envs() -> None:
+    """Register videosim's environments. Idempotent."""
+    if "VideoSimPhysics-v0" not in registry:
+        # no max_episode_steps: the environment itself truncates at its world's horizon
+        register(id="VideoSimPhysics-v0", entry_point="videosim.envs.physics:PhysicsEnv")
