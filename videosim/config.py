@@ -62,7 +62,7 @@ class RecurrentConfig(DynamicsConfig):
     """Deterministic recurrent core: one pass a step, a state of constant size."""
 
     kind: str = "recurrent"
-    memory: int = 512
+    memory: int = 256
     hidden: int = 256
     context_min: int = 3
     context_max: int = 11

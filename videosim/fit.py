@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from videosim.errors import VideoSimError
+from videosim.run import Bar
 
 WARMUP = 100
 SAVE_EVERY_S = 60.0
@@ -65,13 +66,13 @@ def fit(
     schedule: Schedule,
     folder: Path,
     seed: int,
-    advance: Callable[[int, str], Any],
+    bar: Bar,
     evaluate: Callable[[], dict[str, float]] | None = None,
 ) -> None:
     """Train ``module``'s trainable parameters in place and leave it with its averaged weights.
 
     ``loss(step, rng)`` builds its own batch. ``evaluate()`` scores the averaged weights; its entry ``"score"`` (lower is
-    better) chooses which average is kept. ``advance(done, text)`` reports progress. Resumes from ``folder`` when a state
+    better) chooses which average is kept. Resumes from ``folder`` when a state
     of this stage is there; returns at once when it is finished.
 
     Raises VideoSimError when the loss is not finite.
@@ -103,7 +104,9 @@ def fit(
         state: dict[str, Tensor] = {}
         for i, p in enumerate(parameters):
             state |= {f"weight.{i}": p.detach(), f"average.{i}": average[i], f"best.{i}": best[i]}
-            state |= {f"first.{i}": optimizer.state[p]["exp_avg"], f"second.{i}": optimizer.state[p]["exp_avg_sq"]}
+            moments = optimizer.state[p]  # empty for a weight that no batch has used yet
+            state[f"first.{i}"] = moments.get("exp_avg", torch.zeros_like(p))
+            state[f"second.{i}"] = moments.get("exp_avg_sq", torch.zeros_like(p))
         # One file, so that weights and step cannot come from different moments.
         temporary = state_file.with_suffix(".tmp")
         save_file(state, temporary, metadata={"progress": json.dumps({**progress, "step": step})})
@@ -127,7 +130,8 @@ def fit(
             group["lr"] = rate
         rng = torch.Generator().manual_seed((seed * 1_000_003 + step) * 17 + sum(map(ord, stage)))
         total, terms = loss(step, rng)
-        if not math.isfinite(float(total)):
+        value = float(total.detach())
+        if not math.isfinite(value):
             raise VideoSimError(f"the {stage} loss is not finite at step {step}; lower the learning rate and run again")
         optimizer.zero_grad(set_to_none=True)
         total.backward()
@@ -137,8 +141,9 @@ def fit(
         torch._foreach_lerp_(average, [p.detach() for p in parameters], 1.0 - decay)
 
         if step % LOG_EVERY == 0:
-            log.write(step, {"loss": float(total), "gradient_norm": float(norm), "learning_rate": rate, **terms})
-            advance(step + 1, " ".join(f"{k} {v:.4f}" for k, v in terms.items()))
+            log.write(step, {"loss": value, "gradient_norm": float(norm), "learning_rate": rate, **terms})
+            bar.update(step + 1)
+            bar.note(" ".join(f"{k} {v:.4f}" for k, v in terms.items()))
         last = step + 1 == schedule.steps
         if evaluate and schedule.evaluate_every and ((step + 1) % schedule.evaluate_every == 0 or last):
             before = use(average)
@@ -156,4 +161,4 @@ def fit(
     use(best if evaluate and math.isfinite(progress["score"]) else average)
     log.board.close()
     module.eval()
-    advance(schedule.steps, "done")
+    bar.update(schedule.steps)

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from scipy.stats import spearmanr
 
 from videosim.corpus import Corpus
-from videosim.statistics import spearman
 from videosim.world_model import WorldModel
 
 CONTEXT = 8  # frames absorbed before the model is on its own
@@ -40,11 +40,11 @@ def open_loop_scores(model: WorldModel, corpus: Corpus, horizon: int, count: int
     passed = error > LIMIT
     first = torch.where(passed.any(1), passed.int().argmax(1) + 1, error.shape[1])
     reward_error = (torch.stack(rewards, 1) - batch["rewards"][:, CONTEXT - 1 :]).abs().mean()
-    rank = spearman(torch.stack(doubts, 1).flatten().numpy(), error.flatten().numpy())
+    rank = spearmanr(torch.stack(doubts, 1).flatten().numpy(), error.flatten().numpy()).statistic
     return {
         "horizon_frames": float(first.float().median()),
         **{f"state_error_{h}": float(error[:, h - 1].mean()) for h in (5, 15, 50) if h <= error.shape[1]},
         "state_error_mean": float(error.mean()),
         "reward_error": float(reward_error),
-        "uncertainty_spearman": float(rank if isinstance(rank, float) else rank.value),
+        "uncertainty_spearman": float(np.nan_to_num(rank)),
     }

@@ -116,12 +116,12 @@ class ConvTokenizer(Tokenizer):
         error = (self.decoder(grid) - flat).square()
         reconstruction = (weight * error).mean() / weight.mean()
         total = 100.0 * reconstruction
-        terms = {"reconstruction": float(reconstruction)}
+        terms = {"reconstruction": float(reconstruction.detach())}
         if sensors.shape[-1] and self.config.sensor_weight:
             pair = rearrange(grid, "(b two) d h w -> b (two d h w)", two=2)
             reading = (self.probe(pair) - sensors).square().mean()
             total = total + self.config.sensor_weight * reading
-            terms["sensor_reading"] = float(reading)
+            terms["sensor_reading"] = float(reading.detach())
         return total, terms
 
 

@@ -25,6 +25,8 @@ from videosim.held_out import open_loop_scores
 from videosim.run import Run, write_atomically
 from videosim.world_model import Contexts, WorldModel
 
+UNLABELLED = 0.03  # share of training windows shown without their actions
+
 
 def main(cfg: TrainConfig, run: Run) -> None:
     """Train a model from ``cfg.data`` and write it to ``<run folder>/checkpoint``."""
@@ -118,7 +120,7 @@ def train_tokenizer(model: WorldModel, cfg: TrainConfig, train: Corpus, run: Run
 
     with run.progress(cfg.tokenizer_steps, "tokenizer", "steps") as bar:
         schedule = Schedule(cfg.tokenizer_steps, cfg.tokenizer_rate, average=0.995)
-        fit("tokenizer", model.tokenizer, loss, schedule, run.folder, cfg.seed, bar.update)
+        fit("tokenizer", model.tokenizer, loss, schedule, run.folder, cfg.seed, bar)
 
 
 def _set_scales(model: WorldModel, train: Corpus) -> None:
@@ -160,7 +162,7 @@ def train_dynamics(model: WorldModel, cfg: TrainConfig, train: Corpus, test: Cor
 
     with run.progress(cfg.dynamics_steps, "dynamics", "steps") as bar:
         schedule = Schedule(cfg.dynamics_steps, cfg.dynamics_rate, evaluate_every=cfg.evaluate_every)
-        fit("dynamics", _Imagination(model), loss, schedule, run.folder, cfg.seed, bar.update, evaluate)
+        fit("dynamics", _Imagination(model), loss, schedule, run.folder, cfg.seed, bar, evaluate)
 
 
 def imagination_loss(model: WorldModel, batch: dict[str, Tensor], rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
@@ -168,7 +170,9 @@ def imagination_loss(model: WorldModel, batch: dict[str, Tensor], rng: torch.Gen
     latents = (batch["latents"] - model.latent_mean) / model.latent_std
     sensors = (batch["sensors"] - model.sensor_mean) / model.sensor_std
     rewards = (batch["rewards"] - model.reward_mean) / model.reward_std
-    tokens = model.action_tokens(batch["actions"])
+    # Now and then a window comes without labels, so that "no action" means the average of what may have been done.
+    labelled = (torch.rand(len(rewards), 1, generator=rng) >= UNLABELLED).expand(rewards.shape)
+    tokens = model.action_tokens(batch["actions"], labelled=labelled)
     valid = torch.ones(rewards.shape, dtype=torch.bool)
     core = model.dynamics.loss(latents, tokens, sensors, valid, rng)
 
@@ -181,7 +185,7 @@ def imagination_loss(model: WorldModel, batch: dict[str, Tensor], rng: torch.Gen
     error_term = model.heads.error_loss(flat(tokens), flat(after), flat(core.age[:, 1:]), error, rng)
     total = core.total + reward_term + end_term + 0.1 * error_term
     terms = {**core.terms, "reward": reward_term, "termination": end_term, "error_nll": error_term}
-    return total, {name: float(value) for name, value in terms.items()}
+    return total, {name: float(value.detach()) for name, value in terms.items()}
 
 
 def _contexts(model: WorldModel, train: Corpus, cfg: TrainConfig) -> Contexts:

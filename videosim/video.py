@@ -1,0 +1,150 @@
+"""Films for people: labelled side-by-side strips of frames, written as MP4, GIF or a contact-sheet PNG.
+
+Small frames are enlarged by whole pixels (nearest neighbour), so that what is seen is what the model made.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from videosim.errors import VideoSimError
+from videosim.run import write_atomically
+
+SCALE = 4
+MAX_BYTES = 2_000_000  # of one film: a report holds several
+GAP = 8
+LABEL_HEIGHT = 26
+GROUND, INK, FAINT = (18, 20, 24), (236, 238, 242), (150, 156, 168)
+
+
+def difference(physics: np.ndarray, dream: np.ndarray) -> np.ndarray:
+    """Absolute difference per channel, uint8 (…, H, W, 3): black where the two agree."""
+    if physics.shape != dream.shape:
+        raise VideoSimError(f"films to compare must match in shape; got {physics.shape} and {dream.shape}")
+    return np.abs(physics.astype(np.int16) - dream.astype(np.int16)).astype(np.uint8)
+
+
+def comparison(physics: np.ndarray, dream: np.ndarray, captions: Sequence[str] | None = None) -> np.ndarray:
+    """The strip physics | dream | difference of two films uint8 (T, H, W, 3); ``captions`` as in ``side_by_side``."""
+    return side_by_side({"physics": physics, "dream": dream, "difference": difference(physics, dream)}, captions)
+
+
+def side_by_side(
+    panels: Mapping[str, np.ndarray], captions: Sequence[str] | None = None, scale: int = SCALE
+) -> np.ndarray:
+    """Films uint8 (T, H, W, 3) next to each other under their labels: uint8 (T, H', W', 3), both sides even.
+
+    captions  one text a frame, drawn small at the right end of the label row, e.g. ``"1.48 s"``
+    scale     enlargement of the panels by whole pixels
+    """
+    steps, height, width = _same_size(panels)
+    if captions is not None and len(captions) != steps:
+        raise VideoSimError(f"a film of {steps} frames needs as many captions; got {len(captions)}")
+    row, column = height * scale, width * scale
+    size = (LABEL_HEIGHT + row + GAP, GAP + len(panels) * (column + GAP))
+    canvas = Image.new("RGB", (size[1] + size[1] % 2, size[0] + size[0] % 2), GROUND)  # H.264 wants even sides
+    draw = ImageDraw.Draw(canvas)
+    lefts = [GAP + i * (column + GAP) for i in range(len(panels))]
+    for left, label in zip(lefts, panels, strict=True):
+        draw.text((left, LABEL_HEIGHT / 2), label, INK, _font(14), anchor="lm")
+    film = np.repeat(np.asarray(canvas)[None], steps, axis=0)
+    for left, frames in zip(lefts, panels.values(), strict=True):
+        film[:, LABEL_HEIGHT : LABEL_HEIGHT + row, left : left + column] = _enlarge(frames, scale)
+    for t, caption in enumerate(captions or ()):
+        head = Image.fromarray(film[t, :LABEL_HEIGHT])
+        ImageDraw.Draw(head).text((size[1] - GAP, LABEL_HEIGHT / 2), caption, FAINT, _font(12), anchor="rm")
+        film[t, :LABEL_HEIGHT] = np.asarray(head)
+    return film
+
+
+def contact_sheet(panels: Mapping[str, np.ndarray], count: int = 8, scale: int = 2) -> np.ndarray:
+    """One still uint8 (H', W', 3): a row a film, ``count`` steps spread evenly as columns."""
+    steps, height, width = _same_size(panels)
+    picks = np.unique(np.linspace(0, steps - 1, min(count, steps)).round().astype(int))
+    row, column = height * scale, width * scale
+    margin = GAP + int(max(_font(14).getlength(label) for label in panels)) + GAP
+    canvas = Image.new("RGB", (margin + len(picks) * (column + GAP), LABEL_HEIGHT + len(panels) * (row + GAP)), GROUND)
+    draw = ImageDraw.Draw(canvas)
+    for c, t in enumerate(picks):
+        left = margin + c * (column + GAP)
+        draw.text((left, LABEL_HEIGHT / 2), f"step {t}", FAINT, _font(12), anchor="lm")
+        for r, frames in enumerate(panels.values()):
+            canvas.paste(Image.fromarray(_enlarge(frames[t], scale)), (left, LABEL_HEIGHT + r * (row + GAP)))
+    for r, label in enumerate(panels):
+        draw.text((GAP, LABEL_HEIGHT + r * (row + GAP) + row / 2), label, INK, _font(14), anchor="lm")
+    return np.asarray(canvas)
+
+
+def mp4_bytes(film: np.ndarray, fps: float, max_bytes: int = MAX_BYTES) -> bytes:
+    """H.264 MP4 of uint8 (T, H, W, 3) with even H and W, at the best quality that fits ``max_bytes``.
+
+    Raises VideoSimError when it does not fit at the lowest quality either.
+    """
+    if film.shape[1] % 2 or film.shape[2] % 2:
+        raise VideoSimError(
+            f"H.264 needs even frame sides; got {film.shape[2]} by {film.shape[1]}, pad or crop by a pixel"
+        )
+    for quality in (18, 24, 30, 36, 42):
+        buffer = io.BytesIO()
+        with av.open(buffer, "w", format="mp4") as container:
+            stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
+            stream.height, stream.width, stream.pix_fmt = film.shape[1], film.shape[2], "yuv420p"
+            stream.options = {"crf": str(quality), "preset": "fast"}
+            for frame in film:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+            container.mux(stream.encode())
+        if len(buffer.getvalue()) <= max_bytes:
+            return buffer.getvalue()
+    raise VideoSimError(f"a film of {len(film)} frames does not fit {max_bytes:,} bytes; show fewer frames")
+
+
+def gif_bytes(film: np.ndarray, fps: float) -> bytes:
+    """Endlessly looping GIF of uint8 (T, H, W, 3). The format counts in 1/100 s, so ``fps`` is rounded."""
+    images = [Image.fromarray(frame).quantize(128, dither=Image.Dither.NONE) for frame in film]
+    buffer = io.BytesIO()
+    duration_ms = max(10 * round(100 / fps), 20)  # browsers slow anything faster down to 100 ms
+    images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=duration_ms, loop=0)
+    return buffer.getvalue()
+
+
+def png_bytes(image: np.ndarray) -> bytes:
+    """PNG of one uint8 (H, W, 3)."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def write_film(path: Path | str, film: np.ndarray, fps: float) -> None:
+    """Write uint8 (T, H, W, 3) as ``.mp4`` or ``.gif``, by the name's ending. Never leaves half a file."""
+    path = Path(path)
+    encoders = {".mp4": mp4_bytes, ".gif": gif_bytes}
+    if path.suffix not in encoders:
+        raise VideoSimError(f"cannot write a film as {path.suffix or 'a file without ending'!r}; use .mp4 or .gif")
+    if film.dtype != np.uint8 or film.ndim != 4 or film.shape[-1] != 3 or not len(film):
+        raise VideoSimError(f"a film is uint8 (T, H, W, 3) with at least one frame; got {film.dtype} {film.shape}")
+    write_atomically(path, encoders[path.suffix](film, fps))
+
+
+def _same_size(panels: Mapping[str, np.ndarray]) -> tuple[int, int, int]:
+    shapes = {frames.shape for frames in panels.values()}
+    if len(shapes) != 1:
+        raise VideoSimError(f"films shown together need one length and size; got {sorted(shapes) or 'none'}")
+    shape = shapes.pop()
+    if len(shape) != 4 or shape[-1] != 3 or not shape[0] or any(f.dtype != np.uint8 for f in panels.values()):
+        raise VideoSimError(f"a film is uint8 (T, H, W, 3) with at least one frame; got {shape}")
+    return shape[0], shape[1], shape[2]
+
+
+def _enlarge(frames: np.ndarray, scale: int) -> np.ndarray:
+    return frames.repeat(scale, axis=-3).repeat(scale, axis=-2)
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
