@@ -1,0 +1,95 @@
+"""Imports point one way, and what must load fast loads neither torch nor mujoco."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# Lower layers first; a module may import from its own layer and from those above it in this list.
+LAYERS = [
+    {"errors"},
+    {"types", "config", "run", "statistics", "registration", "__init__"},
+    {"data", "metrics", "video", "actions", "tokenizers", "heads"},
+    {"dynamics"},
+    {"recurrent"},
+    {"world_model"},
+    {"checkpoint", "simulator"},
+    {"corpus", "fit", "gate", "held_out"},
+    {"train"},
+    {"envs"},
+    {"agents"},
+    {"commands", "compose", "cli"},
+]
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+DATA_NEEDS = {"types", "config", "errors", "run", "data"}
+TORCH_FREE = ["types.py", "config.py", "errors.py", "run.py", "cli.py", "compose.py", "registration.py", "__init__.py"]
+TORCH_FREE_FOLDERS = ["videosim/data"]
+TORCH_FREE_FILES = ["envs/physics.py", "envs/push.py"]
+
+
+def modules() -> list[tuple[str, Path]]:
+    """(top-level name below videosim, file) of every module of the package."""
+    found = [(path.stem, path) for path in sorted((ROOT / "videosim").glob("*.py"))]
+    found += [("data", path) for path in sorted((ROOT / "videosim" / "data").rglob("*.py"))]
+    return found + [(top, path) for top in ("envs", "agents") for path in sorted((ROOT / top).rglob("*.py"))]
+
+
+def imports(tree: ast.AST, nested: bool) -> set[str]:
+    """Dotted names imported by a module; those inside functions and TYPE_CHECKING blocks only if ``nested``."""
+    names: set[str] = set()
+    todo = [tree]
+    while todo:
+        for node in ast.iter_child_nodes(todo.pop()):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+            elif nested or not (isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or checks_types(node)):
+                todo.append(node)
+    return names
+
+
+def checks_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def upward(own: str, path: Path) -> list[str]:
+    used = {name.split(".")[1] for name in imports(ast.parse(path.read_text()), False) if name.startswith("videosim.")}
+    bad = [name for name in used & set(RANK) if RANK[name] > RANK[own]]
+    return sorted(bad + (list((used & set(RANK)) - DATA_NEEDS) if own == "data" else []))
+
+
+@pytest.mark.parametrize(("own", "path"), modules(), ids=lambda value: getattr(value, "name", value))
+def test_no_module_imports_upwards(own: str, path: Path) -> None:
+    assert own in RANK, f"give videosim.{own} its place in LAYERS"
+    assert not upward(own, path), f"{path.name} imports from a higher layer"
+
+
+def test_an_upward_import_is_found(tmp_path: Path) -> None:
+    bad = tmp_path / "types.py"
+    bad.write_text("from videosim.agents import sb3\n")
+    assert upward("types", bad) == ["agents"]
+    bad.write_text("def late():\n    from videosim.agents import sb3\n")
+    assert upward("types", bad) == []
+
+
+def torch_free_files() -> list[Path]:
+    files = [ROOT / "videosim" / name for name in TORCH_FREE] + [ROOT / name for name in TORCH_FREE_FILES]
+    files += [path for folder in TORCH_FREE_FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+    return [path for path in files if path.exists()]
+
+
+@pytest.mark.parametrize("path", torch_free_files(), ids=lambda path: path.name)
+def test_no_torch_on_import(path: Path) -> None:
+    assert "torch" not in {name.split(".")[0] for name in imports(ast.parse(path.read_text()), False)}
+
+
+@pytest.mark.parametrize("module", ["videosim", "videosim.cli", "videosim.compose", "videosim.run"])
+def test_import_loads_neither_torch_nor_mujoco(module: str) -> None:
+    code = f"import sys, {module}; assert 'torch' not in sys.modules and 'mujoco' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
