@@ -169,7 +169,7 @@ def _accepts(config: DictConfig, key: str) -> bool:
 def flat_keys(config: DictConfig, prefix: str = "") -> list[str]:
     """Every settable key, dotted, in the order of the dataclass."""
     keys = []
-    for name in config:
+    for name in map(str, config):
         node = config._get_node(name)
         if isinstance(node, DictConfig) and not node._is_none() and len(node):
             keys += flat_keys(node, f"{prefix}{name}.")
@@ -182,13 +182,14 @@ def describe(config: DictConfig, folder: Path | None = None) -> list[tuple[str, 
     """``(key=default, comment)`` for every setting, group choices first. The comments are those of the dataclass."""
     folder = folder or default_folder()
     rows = []
-    for name in config:
-        if choices(str(name), folder) and isinstance(config._get_node(name), DictConfig):
-            rows.append((f"{name}=…", _options(str(name), folder)))
+    for name in map(str, config):
+        if choices(name, folder) and isinstance(config._get_node(name), DictConfig):
+            rows.append((f"{name}=…", _options(name, folder)))
     for key in flat_keys(config):
         *parents, name = key.split(".")
-        parent = OmegaConf.select(config, ".".join(parents)) if parents else config
-        value = OmegaConf.to_container(parent)[name]
+        parent: Any = OmegaConf.select(config, ".".join(parents)) if parents else config
+        plain: Any = OmegaConf.to_container(parent)
+        value = plain[name]
         shown = "…" if value == "???" else value
         owner = OmegaConf.get_type(parent)
         comment = comments(owner).get(name, "")
