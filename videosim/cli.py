@@ -10,6 +10,7 @@ A command is ``def main(cfg: <Config>, run: Run) -> None``. To add one: its conf
 from __future__ import annotations
 
 import errno
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -78,6 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         again = shlex.join(["videosim", *arguments])
         _stop(f"interrupted; to resume, give the same command again: {again}", 130)
+    except BrokenPipeError:  # the reader, e.g. `head`, has seen enough; nothing more may be written, not even at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise

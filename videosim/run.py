@@ -78,7 +78,8 @@ class Bar:
         self.started = self.last_line = time.monotonic()
         self.task: TaskID | None = None
         if shared is not None:
-            self.task = shared.add_task(description, total=total, completed=done, unit=unit, note="", first=done)
+            self.task = shared.add_task(description, total=total, unit=unit, note="", first=done)
+            shared.update(self.task, completed=done)
 
     @property
     def rate(self) -> float:
