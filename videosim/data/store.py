@@ -204,8 +204,9 @@ class EpisodeStore:
             with layout.locked(self.folder / "meta" / "lock"):
                 self.refresh()
                 number, first_row = len(self), self.frames_total
-                writer.commit(episode, times, self.world.dt_s, self.world.name, number, first_row)
+                # First, so that a commit is the last thing that can fail; nobody here trusts these totals.
                 self._describe(episode.physics.shape[1], number + 1, first_row + episode.length + 1)
+                writer.commit(episode, times, self.world.dt_s, self.world.name, number, first_row)
                 self.refresh()
         except OSError as fault:
             raise VideoSimError(
