@@ -1,4 +1,4 @@
-"""Collecting: exact totals, the same episodes from the same seed, survival of `kill -9`, behaviours worth learning from."""
+"""Collecting: exact totals, the same episodes from the same seed, survival of `kill -9`, useful behaviours."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ TIME_SCALES = (2.0, 8.0, 32.0)  # steps over which smoothed noise forgets
 
 def held_uniform(action: ActionSpec, rng: np.random.Generator) -> Behaviour:
     """Uniform actions, each held for 1 to 8 steps."""
-    current, left = np.zeros(action.size, np.float32), 0
+    current, left = np.zeros(action.size), 0
 
     def act(frame: np.ndarray, sensors: np.ndarray) -> np.ndarray:
         nonlocal current, left

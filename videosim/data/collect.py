@@ -262,7 +262,8 @@ def _work(
             store = EpisodeStore.open(root)
             calls.send(("ready", None))
             while True:
-                episode = recorder.record(*calls.recv(), settle)
+                number, budget = calls.recv()
+                episode = recorder.record(number, budget, settle)
                 store.append(episode)
                 calls.send(("recorded", episode.length + 1))
     except VideoSimError as fault:

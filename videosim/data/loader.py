@@ -60,7 +60,7 @@ def windows(
     """
     numbers, starts = sample_windows(store, episodes, length, batch, rng)
     spec = store.world
-    out = {
+    out: dict[str, np.ndarray] = {
         "frames": np.empty((batch, length + 1, *spec.frame.shape), np.uint8),
         "actions": np.empty((batch, length, spec.action.size), np.float32),
         "rewards": np.empty((batch, length), np.float32),

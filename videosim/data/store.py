@@ -182,7 +182,7 @@ class EpisodeStore:
     def verify(self) -> None:
         """Read every frame once; VideoSimError naming the first episode whose frames were altered."""
         for number in range(len(self)):
-            if zlib.crc32(np.ascontiguousarray(self.frames(number))) != self._crc[number]:
+            if zlib.crc32(np.ascontiguousarray(self.frames(number)).data) != self._crc[number]:
                 raise VideoSimError(f"the frames of episode {number} in {self.folder} are damaged; {layout.MEND}")
 
     # --- writing -----------------------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ class ShardWriter:
         with open(path, "r+b", buffering=0) as file:
             try:
                 file.seek(self._header + self.rows * self._row_bytes)
-                rest = memoryview(np.ascontiguousarray(frames)).cast("B")
+                rest = np.ascontiguousarray(frames).data.cast("B")
                 while rest:
                     rest = rest[file.write(rest) :]
                 file.seek(0)
@@ -97,7 +97,7 @@ class ShardWriter:
             "seed": int(episode.seed),
             "row_from": self.rows,
             "physics_size": episode.physics.shape[1],
-            "frames_crc32": zlib.crc32(np.ascontiguousarray(episode.frames)),
+            "frames_crc32": zlib.crc32(np.ascontiguousarray(episode.frames).data),
         }
         episodes = [*self._episodes, pa.Table.from_pylist([row], schema=layout.EPISODE_SCHEMA)]
         try:
