@@ -30,12 +30,15 @@ class Simulator:
     def reset(self, rows: Sequence[int], seeds: Sequence[int], latents: Tensor, actions: Tensor) -> None:
         """Start ``rows`` anew from context clips: raw latents ``(len(rows), K, N, D)``, actions ``(len(rows), K-1, A)``
         in [-1, 1]. The first reset must name every row."""
+        self.place(rows, seeds, self.model.start(latents, actions))
+
+    def place(self, rows: Sequence[int], seeds: Sequence[int], fresh: State) -> None:
+        """Start ``rows`` anew from states ``(len(rows), …)`` that have absorbed their clips already."""
         if self.state is None and sorted(rows) != list(range(self.rows)):
             raise VideoSimError("the first reset must name every row")
-        fresh = self.model.start(latents, actions)
         if self.state is None:
             self.state = {name: value.new_zeros(self.rows, *value.shape[1:]) for name, value in fresh.items()}
-        index = torch.as_tensor(list(rows))
+        index = torch.as_tensor(list(rows), device=self.model.device)
         # Copies, not writes in place: a snapshot taken earlier must not change.
         self.state = {name: self.state[name].index_copy(0, index, value) for name, value in fresh.items()}
         for row, seed in zip(rows, seeds, strict=True):
@@ -53,9 +56,11 @@ class Simulator:
         return self.state
 
     @torch.no_grad()
-    def decode(self) -> Tensor:
-        """The rows' present frames, uint8 ``(rows, H, W, 3)``. The costly part: ask only when somebody looks."""
-        return self.model.decode(self.model.latents(self._state()))
+    def decode(self, rows: Sequence[int] | None = None) -> Tensor:
+        """Present frames of ``rows`` (None: of all), uint8 ``(len(rows), H, W, 3)``. The costly part: ask only when
+        somebody looks."""
+        latents = self.model.latents(self._state())
+        return self.model.decode(latents if rows is None else latents[list(rows)])
 
     @torch.no_grad()
     def policy_input(self, mode: str) -> Tensor:
