@@ -31,7 +31,7 @@ def _loads(library: str) -> bool:
 
 
 def choose_gl() -> None:
-    """Set MUJOCO_GL to ``egl``, else ``osmesa``, else ``off``; only where the user set nothing and there is no display."""
+    """Set MUJOCO_GL to ``egl``, else ``osmesa``, else ``off``, where the user set nothing and there is no display."""
     if os.name != "posix" or os.uname().sysname != "Linux":
         return
     if "MUJOCO_GL" in os.environ or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
@@ -40,8 +40,11 @@ def choose_gl() -> None:
 
 
 choose_gl()
+os.environ.setdefault(
+    "LP_NUM_THREADS", "0"
+)  # Mesa's software rasteriser: small frames are drawn faster without threads
 
-import mujoco  # noqa: E402  (MUJOCO_GL must be set first)
+import mujoco  # noqa: E402, I001  (MUJOCO_GL must be set first)
 
 
 _opened: weakref.WeakSet[mujoco.Renderer] = weakref.WeakSet()
@@ -65,6 +68,16 @@ def _open(model: mujoco.MjModel, height: int, width: int) -> mujoco.Renderer:
     return renderer
 
 
+def box_average(large: np.ndarray, factor: int) -> np.ndarray:
+    """Shrink uint8 ``(H * factor, W * factor, 3)`` to ``(H, W, 3)`` by the rounded mean of each square."""
+    if factor == 1:
+        return large
+    # Sums of strided slices: ten times faster than a reshaped ``mean`` over two axes.
+    rows = sum(large[i::factor].astype(np.uint32 if factor > 16 else np.uint16) for i in range(factor))
+    both = sum(rows[:, i::factor] for i in range(factor))
+    return ((both + factor * factor // 2) // (factor * factor)).astype(np.uint8)
+
+
 class Renderer(Protocol):
     """Makes frames of one scene, seen by one camera."""
 
@@ -85,7 +98,7 @@ class FastRenderer:
     """
 
     def __init__(self, model: mujoco.MjModel, height: int, width: int, camera: str, supersample: int) -> None:
-        self._size = (height, supersample, width, supersample, 3)
+        self._supersample = supersample
         self._camera = camera or -1
         quality = model.vis.quality
         kept = quality.shadowsize, quality.offsamples
@@ -100,12 +113,7 @@ class FastRenderer:
 
     def frame(self, data: mujoco.MjData) -> np.ndarray:
         self._renderer.update_scene(data, self._camera)
-        large = self._renderer.render()
-        area = self._size[1] * self._size[3]
-        if area == 1:
-            return large
-        summed = large.reshape(self._size).sum(axis=(1, 3), dtype=np.uint16 if area < 256 else np.uint32)
-        return ((summed + area // 2) // area).astype(np.uint8)
+        return box_average(self._renderer.render(), self._supersample)
 
     def close(self) -> None:
         self._renderer.close()

@@ -27,7 +27,7 @@ class Knowledge:
     scripted: Callable[[np.random.Generator, float], Behaviour] | None = None
 
 
-def _spec(rows: list[Row]) -> SensorSpec:
+def sensor_spec(rows: list[Row]) -> SensorSpec:
     names, units, low, high = zip(*rows, strict=True)
     return SensorSpec(names, units, low, high)
 
@@ -55,7 +55,7 @@ def _cartpole_wide(source: Source, rng: np.random.Generator) -> None:
 
 
 CARTPOLE = Knowledge(
-    _spec(
+    sensor_spec(
         [
             ("cart_position", "m", -1.8, 1.8),
             *_turn("pole_angle"),
@@ -112,7 +112,7 @@ def _reacher_scripted(rng: np.random.Generator, skill: float) -> Behaviour:
 
 
 REACHER = Knowledge(
-    _spec(
+    sensor_spec(
         [
             *_turn("shoulder"),
             *_turn("wrist"),
@@ -148,7 +148,7 @@ def _cheetah_wide(source: Source, rng: np.random.Generator) -> None:
 
 
 CHEETAH = Knowledge(
-    _spec(
+    sensor_spec(
         [
             ("root_height", "m", -1.0, 1.0),
             *_turn("root_pitch"),
@@ -182,7 +182,7 @@ def _generic(source: Source) -> Knowledge:
     for name, part in source.observation().items():
         size = np.size(part)
         rows += [(f"{name}_{i}" if size > 1 else name, "", -GENERIC_RANGE, GENERIC_RANGE) for i in range(size)]
-    return Knowledge(_spec(rows), _generic_read, _generic_wide)
+    return Knowledge(sensor_spec(rows), _generic_read, _generic_wide)
 
 
 TABLE: dict[str, Knowledge] = {
