@@ -161,3 +161,30 @@ class CollectConfig:
     wide_fraction: float = 0.7  # share of episodes that begin in the wide distribution of initial states
     past_termination: int = 10  # steps recorded beyond the end of the task, so that a model knows what lies there
     policy_noise: float = 0.1  # standard deviation added to the normalised actions of given policies
+
+
+# --- agents ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class AgentConfig:
+    """A Stable-Baselines3 configuration: the same wherever the policy is trained."""
+
+    algorithm: str = "ppo"  # "ppo" or "sac"
+    obs: str = "state"  # policy input: "state" (decoded sensors) or "latent" (memory and latents)
+    steps: int = 300_000  # environment steps of one training
+    envs: int = 64
+    imagined_horizon: int = 100  # steps of an imagined fragment, started anywhere in the data
+    max_uncertainty: float | None = None  # ends imagined fragments whose expected state error is larger
+    uncertainty_penalty: float = 0.0
+    learning_rate: float = 1e-3  # decays linearly
+    gamma: float = 0.99
+    batch: int = 512
+    hidden: list[int] = field(default_factory=lambda: [64, 64])
+    rollout: int = 64  # PPO: steps of each environment between updates
+    epochs: int = 10  # PPO
+    gae_lambda: float = 0.95  # PPO
+    entropy: float = 0.0  # PPO
+    log_std_init: float = -0.5  # PPO
+    gradient_steps: int = 16  # SAC: updates per step of all environments
+    learning_starts: int = 2000  # SAC
