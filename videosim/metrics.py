@@ -6,6 +6,7 @@ figures describe; state errors decide (a frozen video can beat an exact but blur
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -121,7 +122,8 @@ def median_passage(
     """Kaplan-Meier median of first passage, in frames, with a (cluster) bootstrap interval.
 
     With every curve followed to the same horizon it is the first step by which half of them have passed. When fewer
-    than half have, the value is the horizon and the flag says that it is a lower bound.
+    than half have, the value is the horizon and the flag says that it is a lower bound; an upper end beyond the horizon
+    is infinite.
     """
 
     def median(steps: np.ndarray) -> float:
@@ -134,10 +136,14 @@ def median_passage(
     if estimate.value == later:
         flag = f"lower bound: fewer than half passed within {passage.horizon} frames"
     elif estimate.high == later:
-        flag = f"upper end is a lower bound: followed for {passage.horizon} frames only"
+        flag = f"no upper end: followed for {passage.horizon} frames only"
     last = passage.horizon
     return replace(
-        estimate, value=min(estimate.value, last), low=min(estimate.low, last), high=min(estimate.high, last), flag=flag
+        estimate,
+        value=min(estimate.value, last),
+        low=min(estimate.low, last),
+        high=estimate.high if estimate.high <= last else math.inf,
+        flag=flag,
     )
 
 

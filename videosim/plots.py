@@ -1,0 +1,119 @@
+"""Plots as SVG text that takes its colours from the page around it, so that one file serves light and dark.
+
+Draws with matplotlib's ``Figure`` objects only: no pyplot, no backend choice, no window.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from videosim.errors import VideoSimError
+
+# matplotlib writes these colours; the page's style sheet owns what they look like
+INK, FAINT = "#010101", "#020202"
+SERIES = ("#030301", "#030302", "#030303", "#030304", "#030305", "#030306")
+VARIABLES = {INK: "var(--ink)", FAINT: "var(--faint)"} | {c: f"var(--series-{i})" for i, c in enumerate(SERIES)}
+WIDTH_IN, HEIGHT_IN = 4.8, 3.1  # small on purpose: the letters stay readable on a telephone
+
+
+def svg(plot: Mapping[str, Any], key: str) -> str:
+    """An ``<svg>`` element for ``plot``; ``key`` is unique on the page and prefixes every id inside.
+
+    Lines: ``{"x_label", "y_label", "x": [...], "series": [{"name", "y", "low"?, "high"?}],
+    "lines"?: [{"y", "label"?}]}``.
+    Dots with intervals: ``{"x_label", "rows": [{"name", "value", "low"?, "high"?}]}``. None and NaN leave a gap.
+    Raises VideoSimError on a plot that is neither.
+    """
+    if "series" not in plot and "rows" not in plot:
+        raise VideoSimError(f"a plot needs 'series' (lines) or 'rows' (dots); got {sorted(plot)}")
+    height = HEIGHT_IN if "series" in plot else 0.9 + 0.34 * len(plot["rows"])
+    figure = Figure(figsize=(WIDTH_IN, height), layout="constrained")
+    FigureCanvasSVG(figure)
+    axes = figure.add_subplot()
+    if "series" in plot:
+        _lines(axes, plot)
+    else:
+        _dots(axes, plot)
+    _plain(axes)
+    buffer = io.StringIO()
+    # a context, left at once: text stays text, and ids depend on the plot instead of on chance
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": key}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{key}-", text)
+    text = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px; font-family: inherit", text)
+    for colour, variable in VARIABLES.items():
+        text = text.replace(colour, variable)
+    return re.sub(r'<svg ([^>]*?)height="[^"]*"([^>]*?)width="[^"]*"', r'<svg role="img" \1\2', text, count=1)
+
+
+def _lines(axes: Axes, plot: Mapping[str, Any]) -> None:
+    for series, colour, dash in zip(plot["series"], _cycle(plot["series"]), _dashes(plot["series"]), strict=True):
+        if "low" in series:
+            axes.fill_between(
+                plot["x"], _floats(series["low"]), _floats(series["high"]), color=colour, alpha=0.16, lw=0
+            )
+        axes.plot(plot["x"], _floats(series["y"]), color=colour, lw=1.8, ls=dash, label=series["name"])
+    for line in plot.get("lines", ()):
+        axes.axhline(line["y"], color=FAINT, lw=1, ls=(0, (2, 3)))
+        if line.get("label"):
+            at = {"xy": (1, line["y"]), "xycoords": ("axes fraction", "data"), "xytext": (-2, 3)}
+            axes.annotate(line["label"], **at, textcoords="offset points", ha="right", color=FAINT, fontsize=8.5)
+    axes.set_ylabel(plot.get("y_label", ""))
+    axes.set_xlabel(plot.get("x_label", ""))
+    axes.margins(x=0)
+    axes.grid(axis="y", color=FAINT, alpha=0.25, lw=0.6)
+    legend = axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize=9, handlelength=1.6, borderaxespad=0.2
+    )
+    for entry in legend.get_texts():
+        entry.set_color(INK)
+
+
+def _dots(axes: Axes, plot: Mapping[str, Any]) -> None:
+    rows = plot["rows"]
+    for i, (row, colour) in enumerate(zip(rows, _cycle(rows), strict=True)):
+        low, high = (row.get(end) for end in ("low", "high"))
+        if low is not None and high is not None:
+            axes.plot([low, high], [i, i], color=colour, lw=3, alpha=0.45, solid_capstyle="round")
+        if row["value"] is not None:
+            axes.plot([row["value"]], [i], "o", color=colour, ms=7)
+    axes.set_yticks(range(len(rows)), [row["name"] for row in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlabel(plot.get("x_label", ""))
+    axes.grid(axis="x", color=FAINT, alpha=0.25, lw=0.6)
+
+
+def _plain(axes: Axes) -> None:
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(FAINT)
+    axes.tick_params(colors=FAINT, labelsize=9, length=0)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set_color(INK)
+        label.set_fontsize(9.5)
+
+
+def _floats(values: Any) -> list[float]:
+    return [math.nan if value is None or not math.isfinite(value) else float(value) for value in values]
+
+
+def _cycle(items: Any) -> list[str]:
+    return [SERIES[i % len(SERIES)] for i in range(len(items))]
+
+
+def _dashes(items: Any) -> list[Any]:
+    """The first line solid, the others dashed each in its own way: colour is never the only mark."""
+    styles = ["-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2))]
+    return [styles[i % len(styles)] for i in range(len(items))]
