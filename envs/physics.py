@@ -82,6 +82,8 @@ class PhysicsEnv(gymnasium.Env):
         self._knowledge = knowledge(self.world.id, self._source)
         self._make_renderer, self._renderer = renderer, None
         self._camera = _camera(self._source.model, self.world.camera)
+        if self.world.field_of_view_deg and self._camera:
+            self._source.model.camera(self._camera).fovy[:] = self.world.field_of_view_deg
         dt_s = self._source.dt_s * self.world.action_repeat
         self.world_spec = WorldSpec(
             name=self.world.name,

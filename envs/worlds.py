@@ -54,6 +54,33 @@ def _cartpole_wide(source: Source, rng: np.random.Generator) -> None:
         data.qvel[:] = rng.normal(0.0, 1.5), rng.normal(0.0, 4.0)
 
 
+BALANCE = np.array([0.75, 5.6, 0.87, 1.46])  # linear-quadratic gains on (x, angle, their rates) at 25 Hz, from mj_step's slope
+
+
+def _cartpole_scripted(rng: np.random.Generator, skill: float) -> Behaviour:
+    """Pump energy into the pole, balance it near the top, stay near a random place; ``skill`` 0 is noise that stays there.
+
+    Undirected behaviour spends half its time at the ends of the rail and a twentieth near upright.
+    """
+    place = rng.uniform(-0.8, 0.8)
+    gain = rng.uniform(0.7, 2.2) * (1.0 if rng.random() < 0.85 else -0.5)  # a negative gain calms the pole
+    noise, scale = 0.0, rng.uniform(0.3, 1.0)
+
+    def act(sensors: np.ndarray) -> np.ndarray:
+        nonlocal noise
+        x, cos, sin, velocity, spin = (float(v) for v in sensors)
+        if cos > 0.85 and abs(spin) < 4.0 and gain > 0.0:
+            push = float(BALANCE @ [x - place, np.arctan2(sin, cos), velocity, spin])
+        else:
+            energy = spin * spin / 59.0 + 0.5 * (cos - 1.0)  # of a 1 m rod, in units of m g l; 0 upright at rest
+            push = gain * energy * spin * cos - 0.3 * (x - place) - 0.3 * velocity
+        noise = 0.8 * noise + 0.6 * rng.normal(0.0, scale)
+        wander = noise - 0.4 * (x - place) - 0.2 * velocity
+        return np.clip([skill * push + (1.0 - skill) * wander], -1.0, 1.0).astype(np.float32)
+
+    return act
+
+
 CARTPOLE = Knowledge(
     sensor_spec(
         [
@@ -65,6 +92,7 @@ CARTPOLE = Knowledge(
     ),
     _cartpole_read,
     _cartpole_wide,
+    _cartpole_scripted,
 )
 
 # --- reacher ---------------------------------------------------------------------------------------------------------

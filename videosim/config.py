@@ -23,6 +23,7 @@ class WorldConfig:
     action_repeat: int = 4
     horizon: int = 250  # agent steps of one episode
     camera: str = ""  # empty: the first camera of the scene, or the free camera
+    field_of_view_deg: float = 0.0  # vertical; 0: the camera's own
     height: int = 64
     width: int = 64
     supersample: int = 2  # render at this multiple and box-average: sub-pixel motion for little cost
@@ -156,7 +157,7 @@ class CollectConfig:
     seed: int = 0
     workers: int = 0  # processes; 0: one a core
     mixture: dict[str, float] = field(
-        default_factory=lambda: {"random": 0.25, "noise": 0.3, "extreme": 0.15, "coast": 0.1, "scripted": 0.2}
+        default_factory=lambda: {"random": 0.15, "noise": 0.2, "extreme": 0.1, "coast": 0.1, "scripted": 0.45}
     )
     wide_fraction: float = 0.7  # share of episodes that begin in the wide distribution of initial states
     past_termination: int = 10  # steps recorded beyond the end of the task, so that a model knows what lies there
@@ -188,3 +189,22 @@ class AgentConfig:
     log_std_init: float = -0.5  # PPO
     gradient_steps: int = 16  # SAC: updates per step of all environments
     learning_starts: int = 2000  # SAC
+
+
+# --- measuring speed -------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class BenchConfig:
+    """`videosim bench`: what a step of a checkpoint costs, beside rendered physics in the same run."""
+
+    checkpoint: str = "cartpole-swingup"  # a bundled model, a checkpoint folder or a run folder
+    world: str = ""  # the physics to compare with; empty: the world of the checkpoint
+    envs: list[int] = field(default_factory=lambda: [1, 16, 64, 256])  # rows of the vector environments
+    repeats: int = 5  # measurements of each figure, all figures in turn; the median is reported
+    seconds: float = 1.0  # length of one measurement
+    steps: int = 10_000  # the late step whose cost is compared with that of step 10
+    contexts: int = 256  # start clips dreamed for 1,000 steps; 0: none
+    threads: int = 0  # 0: as many as torch chooses
+    device: str = "cpu"
+    seed: int = 0
