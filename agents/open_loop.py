@@ -122,10 +122,8 @@ def open_loop(
     model  anything with spec, encode, start, step, sensors and decode as ``WorldModel`` has them
     Raises VideoSimError when no episode is long enough or the sensors are not the model's.
     """
-    numbers: Sequence[int] = range(len(source))
-    if isinstance(source, EpisodeStore):
-        numbers = source.split()[1]
-    lengths = {i: source.lengths[i] if isinstance(source, EpisodeStore) else source[i].length for i in numbers}
+    held_out = source.split()[1] if isinstance(source, EpisodeStore) else range(len(source))
+    lengths = {i: source.lengths[i] if isinstance(source, EpisodeStore) else source[i].length for i in held_out}
     numbers, times = _draw(lengths, horizon, context, n, rng)
     parts = []
     for i in np.unique(numbers):  # one episode in memory at a time

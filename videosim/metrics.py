@@ -44,7 +44,7 @@ def background(frames: np.ndarray, samples: int = 64) -> np.ndarray:
 
 def moving_mask(frames: np.ndarray, still: np.ndarray, threshold: int = MOVING_THRESHOLD) -> np.ndarray:
     """bool (…, H, W): where a channel of ``frames`` (…, H, W, 3) is over ``threshold`` grey levels off ``still``."""
-    return (np.abs(np.asarray(frames).astype(np.int16) - still.astype(np.int16)) > threshold).any(-1)
+    return np.any(np.abs(np.asarray(frames).astype(np.int16) - still.astype(np.int16)) > threshold, axis=-1)
 
 
 def ssim(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -110,9 +110,9 @@ class FirstPassage:
 
 def first_passage(error: np.ndarray, threshold: float) -> FirstPassage:
     """First step at which error (n, H+1), step 0 included, is above ``threshold``."""
-    above = ~(np.asarray(error) <= threshold)  # NaN counts as passed
+    above: np.ndarray = ~(np.asarray(error) <= threshold)  # NaN counts as passed
     horizon = above.shape[1] - 1
-    passed = above.any(1)
+    passed = np.any(above, axis=1)
     return FirstPassage(np.where(passed, above.argmax(1), horizon), ~passed, horizon)
 
 

@@ -68,8 +68,8 @@ def _lines(axes: Axes, plot: Mapping[str, Any]) -> None:
     for line in plot.get("lines", ()):
         axes.axhline(line["y"], color=FAINT, lw=1, ls=(0, (2, 3)))
         if line.get("label"):
-            at = {"xy": (1, line["y"]), "xycoords": ("axes fraction", "data"), "xytext": (-2, 3)}
-            axes.annotate(line["label"], **at, textcoords="offset points", ha="right", color=FAINT, fontsize=8.5)
+            place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "ha": "right"}
+            axes.annotate(line["label"], (1, line["y"]), (-2, 3), color=FAINT, fontsize=8.5, **place)  # type: ignore
     axes.set_ylabel(plot.get("y_label", ""))
     axes.set_xlabel(plot.get("x_label", ""))
     axes.margins(x=0)
