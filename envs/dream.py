@@ -132,7 +132,7 @@ class Dream:
         return self.spec.action.check(array)
 
     def observe(self) -> Any:
-        """What the rows see now: float32 ``(rows, F)`` or ``(rows, S)``, uint8 ``(rows, H, W, 3)``, or a dict of both."""
+        """What the rows see now: float32 ``(rows, F)`` or ``(rows, S)``, uint8 ``(rows, H, W, 3)``, or a dict."""
         if self.rules.obs in ("latent", "state"):
             return self.simulator.policy_input(self.rules.obs).cpu().numpy()
         if self.rules.obs == "pixels":

@@ -79,7 +79,7 @@ class Starts:
 
     @torch.no_grad()
     def _clip_states(self) -> State:
-        """Every clip absorbed, once: a reset then costs a copy, and a row begins the same whatever rows are beside it."""
+        """Every clip absorbed, once: a reset then costs a copy, and a row begins alike whatever rows are beside it."""
         if self._absorbed is None:
             clips, device = self.clips(), self.model.device
             parts = [

@@ -40,8 +40,8 @@ class VideoSimEnv(gymnasium.Env):
     """One imagined episode at a time.
 
     checkpoint           name of a bundled model, a checkpoint folder, or a WorldModel
-    obs                  "pixels" uint8 (H, W, 3); "latent" float32 (F,), the model's features; "state" float32 (S,), the
-                         decoded sensors in their units; "dict" {"pixels", "state"}
+    obs                  "pixels" uint8 (H, W, 3); "latent" float32 (F,), the model's features; "state" float32 (S,),
+                         the decoded sensors in their units; "dict" {"pixels", "state"}
     render_mode          None or "rgb_array"
     device               where a model is loaded to; a WorldModel stays where it is
     horizon              steps until truncation; None: the world's own
@@ -51,11 +51,11 @@ class VideoSimEnv(gymnasium.Env):
 
     Actions are in the world's units. ``terminated`` is learned; ``truncated`` is the horizon or the uncertainty limit.
     ``info``: "uncertainty", the expected state error as a fraction of the sensors' range (0 at a start), and
-    "context_id", the clip the episode began from (-1: from elsewhere). Frames are decoded only when they are observed or
-    rendered. Raises VideoSimError on bad arguments, options and actions.
+    "context_id", the clip the episode began from (-1: from elsewhere). Frames are decoded only when they are observed
+    or rendered. Raises VideoSimError on bad arguments, options and actions.
     """
 
-    metadata: dict[str, Any] = {"render_modes": RENDER_MODES, "render_fps": 25}
+    metadata: dict[str, Any] = {"render_modes": RENDER_MODES, "render_fps": 25}  # noqa: RUF012 (gymnasium's own type)
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class VideoSimVectorEnv(gymnasium.vector.VectorEnv):
     ``infos["final_info"]``, as gymnasium's own vector environments give them.
     """
 
-    metadata: dict[str, Any] = {
+    metadata: dict[str, Any] = {  # noqa: RUF012 (gymnasium's own type)
         "render_modes": RENDER_MODES,
         "render_fps": 25,
         "autoreset_mode": AutoresetMode.SAME_STEP,
@@ -167,8 +167,8 @@ class VideoSimVectorEnv(gymnasium.vector.VectorEnv):
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Begin every row, or those in ``options["reset_mask"]`` (bool (num_envs,)). An int ``seed`` gives row i the seed
-        ``seed + i``. Other options as in VideoSimEnv, for all rows; "context" may also be one number a row."""
+        """Begin every row, or those in ``options["reset_mask"]`` (bool (num_envs,)). An int ``seed`` gives row i the
+        seed ``seed + i``. Other options as in VideoSimEnv, for all rows; "context" may also be one number a row."""
         options = dict(options or {})
         mask = self._mask(options.pop("reset_mask", None))
         seeds = [seed] * self.num_envs if seed is None else seed
