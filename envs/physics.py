@@ -1,11 +1,11 @@
-"""PhysicsEnv: the ground truth. A MuJoCo task as a gymnasium environment with fast pixels, readable sensors and exact state."""
+"""PhysicsEnv: the ground truth. A MuJoCo task as a gymnasium environment: fast pixels, sensors, exact state."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from importlib.resources import files
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -34,7 +34,8 @@ def load_world(name: str) -> WorldConfig:
                 entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")
             )
             raise VideoSimError(
-                f"there is no world {name!r}; choose {', '.join(known)}, or any dm_control:<domain>-<task> or gymnasium:<Id>"
+                f"there is no world {name!r}; choose {', '.join(known)}, or any dm_control:<domain>-<task> "
+                "or gymnasium:<Id>"
             )
         values = yaml.safe_load(path.read_text())
         unknown = set(values) - {f.name for f in fields(WorldConfig)}
@@ -60,7 +61,7 @@ class PhysicsEnv(gymnasium.Env):
     Raises VideoSimError on an unknown world, observation, render mode, camera, or a bad action or state.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": round(RATE_HZ)}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": round(RATE_HZ)}
 
     def __init__(
         self,
@@ -93,7 +94,7 @@ class PhysicsEnv(gymnasium.Env):
             dt_s=dt_s,
             horizon=self.world.horizon,
         )
-        self.metadata = {**self.metadata, "render_fps": max(1, round(1.0 / dt_s))}
+        self.metadata = {**self.metadata, "render_fps": max(1, round(1.0 / dt_s))}  # type: ignore[misc]
         self.action_space = gymnasium.spaces.Box(
             np.float32(self.world_spec.action.low), np.float32(self.world_spec.action.high), dtype=np.float32
         )
@@ -105,8 +106,8 @@ class PhysicsEnv(gymnasium.Env):
         self._picture: np.ndarray | None = None  # the frame of the current state, drawn at most once
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Start an episode. ``options``: ``{"state": float64 (P,)}`` starts from a saved state with a full horizon ahead;
-        ``{"wide": True}`` draws from the wide distribution meant for data collection."""
+        """Start an episode. ``options``: ``{"state": float64 (P,)}`` starts from a saved state with a full horizon
+        ahead; ``{"wide": True}`` draws from the wide distribution meant for data collection."""
         super().reset(seed=seed)
         options = options or {}
         unknown = set(options) - {"state", "wide"}
@@ -225,6 +226,6 @@ def _camera(model: mujoco.MjModel, wanted: str) -> str:
     names = [model.camera(i).name for i in range(model.ncam)]
     if wanted and wanted not in names:
         raise VideoSimError(
-            f"the scene has no camera {wanted!r}; it has {', '.join(names) or 'none: leave camera empty'}"
+            f"the scene has no camera {wanted!r}; it has {', '.join(names) or 'none, so leave it empty'}"
         )
     return wanted or (names[0] if names else "")

@@ -1,7 +1,7 @@
-"""Push: an own planar scene. Shove the red ball into the goal disc, among other objects and behind an occluding screen.
+"""Push: an own planar scene. Shove the red ball into the goal disc, among other objects and under an occluder.
 
-Everything moves in the plane on slide joints whose friction soon stops it. A screen hangs over one corner, so that things
-go out of the camera's sight and come back: the model must remember them.
+Everything moves in the plane on slide joints whose friction soon stops it. A screen hangs over one corner, so that
+things go out of the camera's sight and come back: the model must remember them.
 """
 
 from __future__ import annotations
@@ -108,11 +108,11 @@ class PushSource:
         rng = np.random.default_rng(seed)
         mujoco.mj_resetData(self.model, self.data)
         goal = np.array([0.3, 0.0]) + rng.uniform(-0.05, 0.05, 2)
-        red = rng.uniform((-0.15, -0.2), (0.05, 0.2))
-        pusher = rng.uniform((-0.42, -0.3), (-0.3, 0.3))
+        red = rng.uniform((-0.15, -0.12), (0.05, 0.12))
+        pusher = rng.uniform((-0.42, -0.2), (-0.3, 0.2))
         places = [pusher, red]
-        for _ in ("green", "blue"):
-            places.append(_free(rng, [*places, goal], (-0.4, 0.4)))
+        for side in rng.permutation([-1.0, 1.0]):  # green and blue beside the way, one to the north, one to the south
+            places.append(np.array([rng.uniform(-0.3, 0.4), side * rng.uniform(0.27, 0.42)]))
         place(self, goal, places, rng.uniform(-np.pi, np.pi))
         settle(self.model, self.data)
 
@@ -122,9 +122,11 @@ class PushSource:
         settle(self.model, self.data)  # positions of bodies as of now, for the picture
         pusher, red, goal = self.data.qpos[:2], self.data.qpos[2:4], self.model.body("goal").pos[:2]
         distance = float(np.linalg.norm(red - goal))
-        gap = max(0.0, float(np.linalg.norm(red - pusher)) - PUSHER_M - BALL_M)
+        # The place to be is behind the ball as seen from the goal; without this term PPO learns to touch, not to push.
+        behind = red + (red - goal) / max(distance, 1e-6) * (PUSHER_M + BALL_M)
+        reach = 1.0 - np.tanh(4.0 * float(np.linalg.norm(pusher - behind)))
         inside = distance < GOAL_M
-        reward = 0.15 * (1.0 - np.tanh(4.0 * gap)) + 0.35 * (1.0 - np.tanh(3.0 * distance)) + 0.5 * inside
+        reward = 0.25 * reach + 0.35 * (1.0 - np.tanh(3.0 * distance)) + 0.4 * inside
         return float(reward), False, {"success": bool(inside)}
 
     def observation(self) -> dict[str, np.ndarray]:
@@ -146,7 +148,7 @@ def place(source: Any, goal: np.ndarray, places: list[np.ndarray], turn: float) 
 
 
 def _free(rng: np.random.Generator, taken: list[np.ndarray], span: tuple[float, float]) -> np.ndarray:
-    """A place in the square ``span`` that is clear of ``taken`` (the best of forty tries where the square is crowded)."""
+    """A place in the square ``span`` that is clear of ``taken`` (the best of forty tries)."""
     tries = rng.uniform(*span, (40, 2))
     gaps = np.min([np.linalg.norm(tries - other, axis=1) for other in taken], axis=0)
     clear = np.flatnonzero(gaps > 0.19)
@@ -154,7 +156,7 @@ def _free(rng: np.random.Generator, taken: list[np.ndarray], span: tuple[float, 
 
 
 def wide(source: Any, rng: np.random.Generator) -> None:
-    """Anything anywhere, and more often than chance: red near the goal, the pusher beside red, something behind the screen."""
+    """Anything anywhere; more often than chance red near the goal, the pusher beside red, objects behind the screen."""
     goal = np.array([0.3, 0.0]) + rng.uniform(-0.05, 0.05, 2)
     span = (-0.42, 0.42)
     red = rng.uniform(*span, 2)
@@ -175,7 +177,7 @@ def wide(source: Any, rng: np.random.Generator) -> None:
 
 
 def scripted(rng: np.random.Generator, skill: float) -> Behaviour:
-    """Go round to the far side of the red ball, then push it towards the goal; diluted by noise as ``skill`` falls to 0."""
+    """Go round to the far side of the red ball, then push it towards the goal; ``skill`` 0 is noise alone."""
     noise = np.zeros(2)
 
     def act(sensors: np.ndarray) -> np.ndarray:

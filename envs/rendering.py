@@ -40,9 +40,7 @@ def choose_gl() -> None:
 
 
 choose_gl()
-os.environ.setdefault(
-    "LP_NUM_THREADS", "0"
-)  # Mesa's software rasteriser: small frames are drawn faster without threads
+os.environ.setdefault("LP_NUM_THREADS", "0")  # Mesa's software rasteriser: small frames want no threads
 
 import mujoco  # noqa: E402, I001  (MUJOCO_GL must be set first)
 

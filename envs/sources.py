@@ -1,7 +1,7 @@
 """Where physics comes from: a dm_control task, a gymnasium MuJoCo environment, or an own scene, behind one interface.
 
-A source knows how its task starts an episode, advances one control step and scores it. Everything else (rendering, state,
-action repeat, sensors) is the same for all and lives in ``physics.py``.
+A source knows how its task starts an episode, advances one control step and scores it. Everything else (rendering,
+state, action repeat, sensors) is the same for all and lives in ``physics.py``.
 """
 
 from __future__ import annotations
@@ -110,13 +110,15 @@ class GymnasiumSource:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # an older version of a task is the user's choice
                 self._env: Any = gymnasium.make(name, disable_env_checker=True).unwrapped
+        except ImportError as error:
+            raise VideoSimError(
+                f"gymnasium's MuJoCo tasks need {error.name!r}; run `pip install gymnasium[mujoco]`"
+            ) from error
         except gymnasium.error.Error as error:
-            raise VideoSimError(f"gymnasium cannot make {name!r}: {error}") from error
+            raise VideoSimError(f"gymnasium cannot make {name!r} ({error}); check the id") from error
         space = self._env.action_space
         if not isinstance(getattr(self._env, "model", None), mujoco.MjModel):
-            raise VideoSimError(
-                f"gymnasium's {name!r} is not a MuJoCo environment; choose one that is, such as Hopper-v5"
-            )
+            raise VideoSimError(f"{name!r} is not a MuJoCo environment of gymnasium; choose one, such as Hopper-v5")
         self.model, self.data = self._env.model, self._env.data
         self.action = _actuators(self.model, space.low, space.high)
         self.dt_s = float(self._env.dt)

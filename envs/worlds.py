@@ -54,11 +54,12 @@ def _cartpole_wide(source: Source, rng: np.random.Generator) -> None:
         data.qvel[:] = rng.normal(0.0, 1.5), rng.normal(0.0, 4.0)
 
 
-BALANCE = np.array([0.75, 5.6, 0.87, 1.46])  # linear-quadratic gains on (x, angle, their rates) at 25 Hz, from mj_step's slope
+# linear-quadratic gains on (x, angle, their rates) at 25 Hz, from mj_step's slope
+BALANCE = np.array([0.75, 5.6, 0.87, 1.46])
 
 
 def _cartpole_scripted(rng: np.random.Generator, skill: float) -> Behaviour:
-    """Pump energy into the pole, balance it near the top, stay near a random place; ``skill`` 0 is noise that stays there.
+    """Pump energy into the pole, balance it near the top, stay near a random place; ``skill`` 0 is noise.
 
     Undirected behaviour spends half its time at the ends of the rail and a twentieth near upright.
     """
