@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -24,9 +26,11 @@ def tiny_spec(name: str = "tiny", force: float = 1.0) -> WorldSpec:
     )
 
 
-def make_tiny_model(seed: int = 0, spec: WorldSpec | None = None, physics: torch.Tensor | None = None) -> WorldModel:
+def make_tiny_model(
+    seed: int = 0, spec: WorldSpec | None = None, physics: torch.Tensor | None = None, force: float = 1.0
+) -> WorldModel:
     """Random weights, with increments large enough to be seen; contexts without physics unless given ``(n, P)``."""
-    spec = spec or tiny_spec()
+    spec = spec or tiny_spec(force=force)
     config = ModelConfig(
         tokenizer=ConvTokenizerConfig(channels=2, widths=[4, 4, 8, 8]),
         dynamics=RecurrentConfig(memory=16, hidden=16),
@@ -52,3 +56,9 @@ def make_tiny_model(seed: int = 0, spec: WorldSpec | None = None, physics: torch
 @pytest.fixture
 def tiny_model() -> WorldModel:
     return make_tiny_model()
+
+
+@pytest.fixture
+def make_model() -> Callable[..., WorldModel]:
+    """``make_tiny_model`` itself, for tests that need several models or another world."""
+    return make_tiny_model

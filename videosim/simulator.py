@@ -87,12 +87,14 @@ class Simulator:
             raise VideoSimError(f"the snapshot holds {len(rngs)} rows and this simulator {self.rows}")
         self.state = state
         for generator, saved in zip(self.rngs, rngs, strict=True):
-            generator.set_state(saved)
+            generator.set_state(saved.clone())  # torch 2.13 crashes on a row of a larger tensor
 
     def branch(self, row: int, count: int) -> Simulator:
         """A new simulator of ``count`` copies of one row, for asking "what if" under different actions."""
         branched = Simulator(self.model, count)
-        branched.state = {name: value[row].expand(count, *value.shape[1:]).clone() for name, value in self._state().items()}
+        branched.state = {
+            name: value[row].expand(count, *value.shape[1:]).clone() for name, value in self._state().items()
+        }
         for generator in branched.rngs:
             generator.set_state(self.rngs[row].get_state())
         return branched
