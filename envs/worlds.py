@@ -228,3 +228,21 @@ def knowledge(world_id: str, source: Source) -> Knowledge:
     """What is known about ``world_id``. A source that brings its own ``knowledge`` (an own scene) is asked first."""
     own = getattr(source, "knowledge", None)
     return own or TABLE.get(world_id) or _generic(source)
+
+
+# --- behaviour, looked at and not only scored ------------------------------------------------------------------------
+
+Column = Callable[[np.ndarray], np.ndarray]  # sensors (n, T+1, S) of whole episodes, NaN after an early end -> (n,)
+
+
+def time_upright(sensors: np.ndarray) -> np.ndarray:
+    """Fraction of the second half of an episode with the pole near upright and nearly at rest: spinning does not count."""
+    late = sensors[:, sensors.shape[1] // 2 :]
+    cos, spin = (late[..., CARTPOLE.sensors.names.index(name)] for name in ("cos_pole_angle", "pole_velocity"))
+    return ((cos > 0.95) & (np.abs(spin) < 2.0)).mean(1)
+
+
+COLUMNS: dict[str, dict[str, Column]] = {
+    world: {"time_upright": time_upright} for world, known in TABLE.items() if known is CARTPOLE
+}
+SCORED_BY_SUCCESS = {"videosim:push"}  # their policies are compared by success rate, not by return
