@@ -169,6 +169,8 @@ class VideoSimVectorEnv(gymnasium.vector.VectorEnv):
     ) -> tuple[Any, dict[str, Any]]:
         """Begin every row, or those in ``options["reset_mask"]`` (bool (num_envs,)). An int ``seed`` gives row i the
         seed ``seed + i``. Other options as in VideoSimEnv, for all rows; "context" may also be one number a row."""
+        if options is not None and not isinstance(options, dict):
+            raise VideoSimError(f"the options of reset are a dict; got {type(options).__name__}")
         options = dict(options or {})
         mask = self._mask(options.pop("reset_mask", None))
         seeds = [seed] * self.num_envs if seed is None else seed

@@ -1,4 +1,4 @@
-"""VideoSim-v0: gymnasium's and SB3's contracts, and one row, n rows, copies and returns to a state all dream the same."""
+"""VideoSim-v0: gymnasium's and SB3's contracts; one row, n rows, copies and returns to a state dream the same."""
 
 from __future__ import annotations
 

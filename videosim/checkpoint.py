@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -21,6 +22,8 @@ from videosim.types import WorldSpec
 from videosim.world_model import Contexts, WorldModel
 
 FORMAT = 1
+MAX_PATH = 1024  # a longer text is no folder; the system would raise an error of its own
+MAX_SIDE = 4096  # pixels of a frame
 ASSETS = Path(__file__).parent / "assets"
 
 
@@ -82,7 +85,7 @@ def find_checkpoint(name: str | Path) -> Path:
     """
     text = str(name)
     for folder in (ASSETS / text, Path(text), Path(text) / "checkpoint"):
-        if text and (folder / "config.json").is_file():
+        if text and len(text) < MAX_PATH and (folder / "config.json").is_file():
             return folder
     raise VideoSimError(
         f"no checkpoint {text!r}: give a folder written by `videosim train`, or one of the bundled models "
@@ -93,8 +96,8 @@ def find_checkpoint(name: str | Path) -> Path:
 def _read_config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads((folder / "config.json").read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise VideoSimError(f"{folder}/config.json is not readable JSON; train the model again or restore the file") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError, OSError) as error:
+        raise VideoSimError(f"{folder}/config.json is not readable JSON; restore the file or train again") from error
     if not isinstance(config, dict) or "format" not in config:
         raise VideoSimError(f"{folder}/config.json is no videosim checkpoint; it has no format number")
     if config["format"] != FORMAT:
@@ -104,7 +107,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
         )
     missing = {"model", "spec", "card"} - set(config)
     if missing:
-        raise VideoSimError(f"{folder}/config.json lacks {sorted(missing)[0]!r}; train the model again or restore the file")
+        raise VideoSimError(f"{folder}/config.json lacks {sorted(missing)[0]!r}; restore the file or train again")
     return config
 
 
@@ -124,31 +127,77 @@ def load_checkpoint(name: str | Path, device: str = "cpu") -> WorldModel:
     """
     folder = find_checkpoint(name)
     config = _read_config(folder)
-    try:
-        model = WorldModel(from_dict(ModelConfig, config["model"]), WorldSpec.from_dict(config["spec"]))
-    except VideoSimError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise VideoSimError(f"{folder}/config.json does not describe a model ({error}); restore the file") from error
     tensors = {k: v.float() for k, v in _read_tensors(folder / "model.safetensors").items()}
-    expected = model.state_dict()
+    if not all(bool(torch.isfinite(v).all()) for v in tensors.values()):
+        raise VideoSimError(f"{folder}/model.safetensors holds NaN or infinity; train the model again or restore it")
+    with torch.device("meta"):  # shapes only: settings that do not fit the file must not make us allocate anything
+        expected = _build(folder, config).state_dict()
     wrong = [k for k in expected if k not in tensors or tensors[k].shape != expected[k].shape]
     if wrong or set(tensors) - set(expected):
         fault = (wrong or sorted(set(tensors) - set(expected)))[0]
         raise VideoSimError(f"{folder}/model.safetensors does not fit its config.json (at {fault}); restore both files")
-    if not all(bool(torch.isfinite(v).all()) for v in tensors.values()):
-        raise VideoSimError(f"{folder}/model.safetensors holds NaN or infinity; train the model again or restore the file")
+    model = _build(folder, config)
     model.load_state_dict(tensors, strict=True)
     if (folder / "contexts.safetensors").is_file():
-        clips = _read_tensors(folder / "contexts.safetensors")
-        try:
-            model.contexts = Contexts(
-                clips["latents"].float(), clips["actions"].float(), clips["sensors"].float(), clips["physics"].double()
-            )
-        except KeyError as error:
-            raise VideoSimError(f"{folder}/contexts.safetensors lacks {error}; restore the file") from error
+        model.contexts = _read_contexts(folder / "contexts.safetensors", model)
     model.card, model.folder = config["card"], folder
-    return model.eval().to(device)
+    try:
+        return model.eval().to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise VideoSimError(f"the device {device!r} is not to be had here; use device='cpu'") from error
+
+
+def _build(folder: Path, config: dict[str, Any]) -> WorldModel:
+    try:
+        spec = WorldSpec.from_dict(config["spec"])
+        fault = _spec_fault(spec) if isinstance(config["card"], dict) else "the card is no mapping"
+        if not fault:
+            return WorldModel(from_dict(ModelConfig, config["model"]), spec)
+    except VideoSimError as error:
+        raise VideoSimError(f"{folder}/config.json: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError, IndexError) as error:
+        fault = " ".join(str(error).split()) or type(error).__name__
+    raise VideoSimError(f"{folder}/config.json does not describe a model ({fault}); restore the file")
+
+
+def _spec_fault(spec: WorldSpec) -> str:
+    """What is wrong with a spec read from a file; "" if nothing."""
+    parts = ((spec.action, ("names",)), (spec.sensors, ("names", "units")))
+    for part, texts in parts:
+        if not all(isinstance(t, str) for name in texts for t in getattr(part, name)):
+            return "a name or unit is no text"
+        numbers = np.array([part.low, part.high], np.float64)
+        sizes = {len(getattr(part, name)) for name in texts} | {numbers.shape[-1]}
+        if numbers.ndim != 2 or len(sizes) != 1 or not np.isfinite(numbers).all() or (numbers[0] >= numbers[1]).any():
+            return "the bounds and names of actions or sensors do not fit each other"
+    if not spec.action.size or not isinstance(spec.name, str):
+        return "the world has no name or no action"
+    if not (1 <= spec.frame.height <= MAX_SIDE and 1 <= spec.frame.width <= MAX_SIDE):
+        return "the frames have no possible size"
+    return "" if 0.0 < spec.dt_s < np.inf and spec.horizon >= 1 else "the time step or the horizon is not above 0"
+
+
+def _read_contexts(path: Path, model: WorldModel) -> Contexts:
+    """The start clips, which must fit the model."""
+    clips = _read_tensors(path)
+    missing = {"latents", "actions", "sensors", "physics"} - set(clips)
+    if missing:
+        raise VideoSimError(f"{path} lacks {sorted(missing)[0]!r}; restore the file")
+    contexts = Contexts(
+        clips["latents"].float(), clips["actions"].float(), clips["sensors"].float(), clips["physics"].double()
+    )
+    n, frames = (*contexts.latents.shape, 0, 0)[:2]
+    shapes = (
+        (contexts.latents, (n, frames, model.tokenizer.tokens, model.tokenizer.width)),
+        (contexts.actions, (n, frames - 1, model.spec.action.size)),
+        (contexts.sensors, (n, model.spec.sensors.size)),
+        (contexts.physics, (n, *contexts.physics.shape[1:2])),
+    )
+    if not n or not frames or any(tensor.shape != shape for tensor, shape in shapes) or contexts.physics.ndim != 2:
+        raise VideoSimError(f"{path} does not fit the model; restore the files of the checkpoint")
+    if not all(bool(torch.isfinite(tensor).all()) for tensor, _ in shapes):
+        raise VideoSimError(f"{path} holds NaN or infinity; restore the file")
+    return contexts
 
 
 def _card_text(model: WorldModel, card: dict[str, Any]) -> str:
