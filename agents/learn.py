@@ -6,6 +6,7 @@ Only the source of experience differs, so that a difference in the result is the
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
 from videosim.agents.policy import Policy, policy_kwargs
+from videosim.agents.resume import SAVE_EVERY_S, Curve, drop_training, restore_training, save_training
 from videosim.agents.sb3 import ImaginationVecEnv, PhysicsVecEnv
-from videosim.config import AgentConfig, WorldConfig
+from videosim.config import AgentConfig, WorldConfig, to_dict
 from videosim.envs.observations import Filter, Observer, TrueState
 from videosim.envs.pool import PhysicsPool
 from videosim.envs.video_sim import VideoSimVectorEnv
@@ -70,19 +72,30 @@ def build_algorithm(cfg: AgentConfig, env: VecEnv, seed: int) -> BaseAlgorithm:
         )  # fmt: skip
     if cfg.algorithm == "sac":
         return SAC(
-            "MlpPolicy", env, train_freq=1, gradient_steps=cfg.gradient_steps, learning_starts=cfg.learning_starts, **common
+            "MlpPolicy",
+            env,
+            train_freq=1,
+            gradient_steps=cfg.gradient_steps,
+            learning_starts=cfg.learning_starts,
+            **common,
         )
     raise VideoSimError(f"unknown algorithm {cfg.algorithm!r}; choose ppo or sac")
 
 
-class _Curve(BaseCallback):
-    """Progress bar and the curve of finished training episodes, ``(steps, mean return)``."""
+class _Watch(BaseCallback):
+    """Progress bar, the curve of finished training episodes ``(steps, mean return)``, and the state on disk."""
 
-    def __init__(self, bar: Bar, every: int) -> None:
+    def __init__(self, bar: Bar, every: int, folder: Path, about: dict[str, Any], curve: Curve) -> None:
         super().__init__()
-        self.bar, self.every, self.next = bar, every, every
+        self.bar, self.every, self.folder, self.about, self.curve = bar, every, folder, about, curve
+        self.next = every + (curve[-1][0] if curve else 0)
         self.returns: list[float] = []
-        self.curve: list[tuple[int, float]] = []
+        self.saved = time.monotonic()
+
+    def _on_rollout_start(self) -> None:  # between two updates: weights, optimiser and step count belong together
+        if time.monotonic() - self.saved > SAVE_EVERY_S:
+            save_training(self.model, self.folder, self.about, self.curve)
+            self.saved = time.monotonic()
 
     def _on_step(self) -> bool:
         self.returns += [info["episode"]["r"] for info in self.locals["infos"] if "episode" in info]
@@ -98,19 +111,31 @@ class _Curve(BaseCallback):
 def learn(
     place: str, model: WorldModel, world: WorldConfig, cfg: AgentConfig, seed: int, folder: Path, bar: Bar
 ) -> Policy:
-    """Train a policy in ``place`` and keep it in ``folder`` (with ``curve.json``). A finished one is loaded instead."""
+    """Train a policy in ``place`` and keep it in ``folder`` (with ``curve.json``). A finished one is loaded instead, an
+    interrupted one is continued (PPO) or, said in one sentence, begun again (SAC)."""
     if (folder / "curve.json").is_file():
         bar.update(bar.total)
         return Policy.load(folder)
     torch.manual_seed(seed)
+    about = {"place": place, "agent": to_dict(cfg), "seed": seed}
     env = training_env(place, model, world, cfg, seed)
     try:
         algorithm = build_algorithm(cfg, env, seed)
-        callback = _Curve(bar, max(1, cfg.steps // 50))
-        algorithm.learn(cfg.steps, callback=callback)
+        curve, sentence = restore_training(algorithm, folder, about)
+        if sentence:
+            bar.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+        done = algorithm.num_timesteps
+        if done:  # other dreams and other noise than those the state has learnt from
+            bar.first = done
+            env.seed(seed + done)
+            torch.manual_seed(seed + done)
+        watch = _Watch(bar, max(1, cfg.steps // 50), folder, about, curve)
+        algorithm.learn(max(0, cfg.steps - done), callback=watch, reset_num_timesteps=not done)
     finally:
         env.close()
     policy = Policy.of(algorithm, cfg)
     policy.save(folder)
-    write_atomically(folder / "curve.json", json.dumps({"steps": [s for s, _ in callback.curve], "return": [r for _, r in callback.curve]}))
+    steps, returns = [step for step, _ in watch.curve], [value for _, value in watch.curve]
+    write_atomically(folder / "curve.json", json.dumps({"steps": steps, "return": returns}))
+    drop_training(folder)
     return policy

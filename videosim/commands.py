@@ -1,29 +1,25 @@
-"""Commands that join two layers which may not import each other: the episode store knows no physics."""
+"""Commands that join layers which may not import each other: the episode store knows neither physics nor policies."""
 
 from __future__ import annotations
 
-from functools import partial
-
 from videosim.config import CollectConfig
-from videosim.data.collect import collect as collect_episodes
-from videosim.envs.physics import PhysicsEnv
+from videosim.envs.recording import record
+from videosim.errors import VideoSimError
 from videosim.run import Run
 
 
 def collect(cfg: CollectConfig, run: Run) -> None:
     """``videosim collect``: physics rollouts into the episode store in ``run.folder``; appends to one that is there."""
-    bar = None
+    if bool(cfg.checkpoint) != bool(cfg.policy):
+        raise VideoSimError("a policy sees through the model it was trained on; give checkpoint= and policy= together")
+    policies = {}
+    if cfg.policy:
+        from videosim.agents.imagined import imagined_policy, share_with  # torch only where there is a policy
 
-    def progress(done: int, total: int) -> None:
-        nonlocal bar
-        if bar is None:
-            bar = run.progress(total, f"collecting {run.folder}", "frames", done=done)
-        bar.update(done)
-
-    store = collect_episodes(partial(PhysicsEnv, cfg.world), run.folder, cfg, progress)
-    if bar is not None:
-        bar.close()
-        run.figure("frames_per_s", bar.rate if bar.done > bar.first else None, unit="frame/s")
+        name, policy = imagined_policy(cfg.checkpoint, cfg.policy, cfg.world)
+        policies = {name: policy}
+        cfg.mixture = share_with(cfg.mixture, name, cfg.policy_share)
+    store = record(cfg, run.folder, run, policies)
     run.figure("episodes", len(store))
     run.figure("frames", store.frames_total)
     rewards = [float(store.column("rewards", i).sum()) for i in range(len(store))]

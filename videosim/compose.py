@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import itertools
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
@@ -26,6 +27,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from videosim.config import AgentConfig
 from videosim.errors import VideoSimError
 
 TYPE_WORDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false", "String": "a text"}
@@ -89,10 +91,26 @@ def compose(command: str, schema: type, words: Sequence[str], folder: Path | Non
             chosen.append(_choose(key, override, folder))
         else:
             settings.append(override)
+    if types.get("agent") in ("AgentConfig", AgentConfig) and not any(c.startswith("agent=") for c in chosen):
+        chosen += [f"agent={name}" for name in [_subject_world(words)] if name in choices("agent", folder)]
     config = _compose_groups(command, schema, chosen, folder)
     for override in settings:
         _set(config, command, override)
     return config
+
+
+def _subject_world(words: Sequence[str]) -> str:
+    """The world that ``words`` speak of, by ``world=`` or by the checkpoint; "" where that cannot be told. Agents have
+    settings of their own for it."""
+    given = {o.key_or_group: str(o.value()) for o in parse(words) if o.key_or_group in ("world", "checkpoint")}
+    if "world" in given or "checkpoint" not in given:
+        return given.get("world", "")
+    for folder in (Path(given["checkpoint"]), Path(given["checkpoint"]) / "checkpoint"):
+        try:
+            return str(json.loads((folder / "config.json").read_text())["spec"]["name"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # loading the checkpoint will say what is wrong with it
+    return given["checkpoint"]  # a bundled model has the name of its world
 
 
 def to_dataclass(config: DictConfig, command: str) -> Any:
@@ -160,7 +178,7 @@ def _accepts(config: DictConfig, key: str) -> bool:
             return part.isdigit() and int(part) < len(node)
         if not isinstance(node, DictConfig):
             return False
-        if part not in node:
+        if part not in node.keys():  # noqa: SIM118 - a mandatory setting is a key, but not `in` the node
             return OmegaConf.get_type(node) is dict and node is not config
         node = node._get_node(part)
     return True

@@ -151,7 +151,7 @@ class TrainConfig:
 class CollectConfig:
     """How ``videosim collect`` fills an episode store."""
 
-    world: str = "cartpole-swingup"
+    world: WorldConfig = field(default_factory=WorldConfig)
     frames: int = 20000  # frames in the store when done, those of earlier runs included
     out: str = ""  # the store's folder
     seed: int = 0
@@ -162,6 +162,9 @@ class CollectConfig:
     wide_fraction: float = 0.7  # share of episodes that begin in the wide distribution of initial states
     past_termination: int = 10  # steps recorded beyond the end of the task, so that a model knows what lies there
     policy_noise: float = 0.1  # standard deviation added to the normalised actions of given policies
+    checkpoint: str = ""  # the world model through which ``policy`` sees
+    policy: str = ""  # folder of a policy written by `videosim agent`; it joins the mixture
+    policy_share: float = 0.5  # share of the episodes in which it acts
 
 
 # --- agents ----------------------------------------------------------------------------------------------------------
@@ -207,4 +210,70 @@ class BenchConfig:
     contexts: int = 256  # start clips dreamed for 1,000 steps; 0: none
     threads: int = 0  # 0: as many as torch chooses
     device: str = "cpu"
+    seed: int = 0
+
+
+@dataclass
+class AgentCommandConfig:
+    """`videosim agent`: train one policy and score it in physics."""
+
+    checkpoint: str = "???"  # bundled model, or a folder written by `videosim train`
+    train_in: str = "imagination"  # "imagination", "physics", or "physics-true-state" (the simulator's own sensors)
+    agent: AgentConfig = field(default_factory=AgentConfig)
+    seed: int = 0
+    episodes: int = 50  # episodes of the score, in physics and in imagination
+    threads: int = 0  # 0: as many as torch chooses
+
+
+@dataclass
+class LoopConfig:
+    """`videosim loop`: rounds of policy, collecting with it, and fine-tuning the model."""
+
+    world: WorldConfig = field(default_factory=WorldConfig)
+    checkpoint: str = ""  # start from this model instead of training one
+    data: str = ""  # episode store to append to; empty: `data` in the run folder
+    rounds: int = 3  # how often the data grow
+    base_frames: int = 40_000  # frames in the store before the first round, those already there included
+    frames_per_round: int = 10_000
+    policy_share: float = 0.8  # share of a round's episodes in which the policy acts; the others keep the data broad
+    policy_noise: float = 0.2  # standard deviation added to its normalised actions
+    agent: AgentConfig = field(default_factory=AgentConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)  # of the first model
+    fine_tune_steps: int = 2000
+    fine_tune_rate: float = 3e-4
+    episodes: int = 20  # episodes of each score
+    seed: int = 0
+
+
+# --- the comparison --------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class GapConfig:
+    """`videosim gap`: imagination against physics, with intervals and films."""
+
+    checkpoint: str = "???"  # bundled model, or a folder written by `videosim train`
+    agent: AgentConfig = field(default_factory=AgentConfig)
+    arms: list[str] = field(default_factory=lambda: ["imagination", "physics", "physics-true-state"])  # random is free
+    seeds: int = 3  # trainings of each arm
+    seed: int = 0  # the first of them
+    episodes: int = 50  # paired episodes that score each policy
+    evaluation_seed: int = 1_000_000  # of the first of those episodes; no training comes near it
+    cache: str = "runs/arms"  # trained policies and their scores, by a hash of what determines them
+    held_out_frames: int = 8000  # collected anew for the open loop
+    open_loop_starts: int = 128
+    open_loop_horizon: int = 100  # steps
+    context: int = 8  # frames the model sees before an open-loop dream
+    lockstep_episodes: int = 50  # of the closed loop
+
+
+@dataclass
+class DemoConfig:
+    """`videosim demo`: one policy, trained in imagination only, tried in MuJoCo."""
+
+    checkpoint: str = "cartpole-swingup"  # bundled model, or a folder written by `videosim train`
+    agent: AgentConfig = field(default_factory=AgentConfig)
+    episodes: int = 20  # in physics
+    random_episodes: int = 10  # of random actions, for comparison
+    evaluation_seed: int = 1_000_000  # of the first episode
     seed: int = 0

@@ -88,14 +88,18 @@ def scripted(env: Any, action: ActionSpec, rng: np.random.Generator) -> Behaviou
 def noisy_policy(policy: Any, noise: float, action: ActionSpec, rng: np.random.Generator) -> Behaviour:
     """``policy(frame, sensors) -> action`` in world units plus Gaussian noise of deviation ``noise`` (normalised).
 
-    A policy with a memory has a ``reset()``, which is called here, once an episode.
+    A policy with a memory has a ``reset()``, which is called here, once an episode, and an ``executed(action)``, told
+    what was really done (world units), noise included.
     """
     if hasattr(policy, "reset"):
         policy.reset()
 
     def act(frame: np.ndarray, sensors: np.ndarray) -> np.ndarray:
         chosen = action.normalise(np.asarray(policy(frame, sensors), np.float32).reshape(action.size))
-        return action.denormalise(chosen + noise * rng.standard_normal(action.size))
+        done = action.denormalise(chosen + noise * rng.standard_normal(action.size))
+        if hasattr(policy, "executed"):
+            policy.executed(done)
+        return done
 
     return act
 
