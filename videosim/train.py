@@ -89,6 +89,7 @@ def main(cfg: TrainConfig, run: Run) -> None:
         "Tokenizer gate": {k: v for k, v in gate.items() if k != "probe"}
         | {f"probe error {k} (fraction of range)": v for k, v in gate["probe"].items()},
         "Open loop on held-out episodes": scores,
+        "Uncertainty": {"threshold": scores["uncertainty_threshold"], "rank correlation": scores["uncertainty_spearman"]},
         "Limits": "The model knows what its data showed. Figures above hold for held-out episodes of the same behaviours; "
         "a policy may lead it elsewhere. Watch info['uncertainty'] and check every result in the physics.",
     }
