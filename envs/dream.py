@@ -80,9 +80,8 @@ class Dream:
 
     def action_space(self) -> gymnasium.spaces.Box:
         """One row's actions, in the world's units."""
-        return gymnasium.spaces.Box(
-            np.float32(self.spec.action.low), np.float32(self.spec.action.high), dtype=np.float32
-        )
+        bounds = np.array([self.spec.action.low, self.spec.action.high], np.float32)
+        return gymnasium.spaces.Box(bounds[0], bounds[1], dtype=np.float32)
 
     def observation_space(self) -> gymnasium.Space:
         """One row's observations."""
@@ -91,8 +90,8 @@ class Dream:
             return box(-FULL_RANGE, FULL_RANGE, (self.model.latent_size,), np.float32)
         state = box(-FULL_RANGE, FULL_RANGE, (self.spec.sensors.size,), np.float32)
         pixels = box(0, 255, self.spec.frame.shape, np.uint8)
-        both = gymnasium.spaces.Dict({"pixels": pixels, "state": state})
-        return {"state": state, "pixels": pixels, "dict": both}[self.rules.obs]
+        spaces: dict[str, gymnasium.Space] = {"pixels": pixels, "state": state}
+        return gymnasium.spaces.Dict(spaces) if self.rules.obs == "dict" else spaces[self.rules.obs]
 
     def reset(
         self, rows: Sequence[int], rngs: Sequence[np.random.Generator], options: Mapping[str, Any] | None = None

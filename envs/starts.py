@@ -92,15 +92,16 @@ class Starts:
     def _from_log(self, options: Mapping[str, Any]) -> State:
         if self._store is None:
             raise VideoSimError("a start from an episode needs data=<folder of the episode store> when the env is made")
-        episode, t = options.get("episode"), options.get("t")
-        for name, value in (("episode", episode), ("t", t)):
+        for name in ("episode", "t"):
+            value = options.get(name)
             if not isinstance(value, (int, np.integer)) or value < 0:
                 raise VideoSimError(f"a start from a log needs {name!r}, a whole number from 0; got {value!r}")
-        frames = self._store.frames(int(episode))
+        episode, t = int(options["episode"]), int(options["t"])
+        frames = self._store.frames(episode)
         if t >= len(frames):
             raise VideoSimError(f"episode {episode} has frames 0 to {len(frames) - 1}; there is no frame {t}")
-        first = max(0, int(t) + 1 - (self.clips().latents.shape[1] if len(self) else CLIP_FRAMES))
-        actions = self._store.column("actions", int(episode))[first:t]
+        first = max(0, t + 1 - (self.clips().latents.shape[1] if len(self) else CLIP_FRAMES))
+        actions = self._store.column("actions", episode)[first:t]
         return self._absorb(np.array(frames[first : t + 1]), self.model.spec.action.normalise(actions))
 
     def _from_frames(self, options: Mapping[str, Any]) -> State:

@@ -69,12 +69,13 @@ class VideoSimTwinEnv(gymnasium.Env):
             raise VideoSimError(f"reset of a twin takes 'context' or 'physics'; got {sorted(map(str, options))}")
         start, truth = (int(n) for n in self.np_random.integers(2**31, size=2))
         contexts = self.dream.model.contexts
-        known = contexts is not None and contexts.physics.shape[1] > 0
-        if "context" in options and not known:
+        # physics states of the clips, None where they hold none
+        known = contexts.physics.cpu().numpy() if contexts is not None and contexts.physics.shape[1] else None
+        if "context" in options and known is None:
             raise VideoSimError("this model's clips hold no physics state; reset a twin with options={'physics': True}")
-        if "physics" not in options and known:
+        if "physics" not in options and known is not None:
             observation, info = self.dream.reset(seed=start, options=options)
-            self.physics.reset(seed=truth, options={"state": contexts.physics[info["context_id"]].cpu().numpy()})
+            self.physics.reset(seed=truth, options={"state": known[info["context_id"]]})
         else:
             state = options.get("physics", True)
             self.physics.reset(seed=truth, options=None if state is True else {"state": state})
@@ -122,13 +123,12 @@ def _mismatch(model: WorldSpec, physics: WorldSpec) -> str:
         "actions": (model.action.names, physics.action.names),
         "sensors": (model.sensors.names, physics.sensors.names),
     }
-    for what, (ours, theirs) in pairs.items():
-        if ours != theirs:
-            return f"{what} are {ours} in the model and {theirs} in {physics.name}"
-    bounds = [np.concatenate([spec.action.low, spec.action.high]) for spec in (model, physics)]
-    if not np.allclose(*bounds):
-        ours, theirs = (bound.tolist() for bound in bounds)
-        return f"the bounds of the actions are {ours} in the model and {theirs} in {physics.name}"
+    for what, (mine, other) in pairs.items():
+        if mine != other:
+            return f"{what} are {mine} in the model and {other} in {physics.name}"
+    ours, theirs = (np.concatenate([spec.action.low, spec.action.high]) for spec in (model, physics))
+    if not np.allclose(ours, theirs):
+        return f"actions are bounded by {ours.tolist()} in the model and {theirs.tolist()} in {physics.name}"
     if not np.isclose(model.dt_s, physics.dt_s):
         return f"a step lasts {model.dt_s:g} s in the model and {physics.dt_s:g} s in {physics.name}"
     return ""
