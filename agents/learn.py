@@ -71,14 +71,12 @@ def build_algorithm(cfg: AgentConfig, env: VecEnv, seed: int) -> BaseAlgorithm:
             ent_coef=cfg.entropy, max_grad_norm=0.5, **common,
         )  # fmt: skip
     if cfg.algorithm == "sac":
-        return SAC(
-            "MlpPolicy",
-            env,
-            train_freq=1,
-            gradient_steps=cfg.gradient_steps,
-            learning_starts=cfg.learning_starts,
-            **common,
-        )
+        updates: dict[str, Any] = {
+            "train_freq": 1,
+            "gradient_steps": cfg.gradient_steps,
+            "learning_starts": cfg.learning_starts,
+        }
+        return SAC("MlpPolicy", env, **updates, **common)
     raise VideoSimError(f"unknown algorithm {cfg.algorithm!r}; choose ppo or sac")
 
 

@@ -1,7 +1,8 @@
 """The state of a PPO training on disk, so that an interrupted one goes on: weights, optimiser and step count.
 
-One safetensors file, nothing in it can run code. Environments begin anew and the noise is another, so a resumed training
-is not the uninterrupted one bit for bit. SAC would need its replay, which is large; only the fact that it was under way is kept.
+One safetensors file, nothing in it can run code. Environments begin anew and the noise is another, so a resumed
+training is not the uninterrupted one bit for bit. SAC would need its replay, which is large: only the fact that it was
+under way is kept.
 """
 
 from __future__ import annotations

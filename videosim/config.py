@@ -242,6 +242,7 @@ class LoopConfig:
     fine_tune_steps: int = 2000
     fine_tune_rate: float = 3e-4
     episodes: int = 20  # episodes of each score
+    workers: int = 0  # processes that collect; 0: one a core
     seed: int = 0
 
 
