@@ -1,0 +1,137 @@
+"""Films of a policy: the scores decide which episodes are shown, and physics is replayed exactly as it was scored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from videosim.agents.policy import Policy
+from videosim.agents.scoring import Scored, returns
+from videosim.config import WorldConfig
+from videosim.envs.observations import scaled
+from videosim.envs.physics import PhysicsEnv
+from videosim.report import Film
+from videosim.run import write_atomically
+from videosim.simulator import Simulator
+from videosim.video import comparison, mp4_bytes, side_by_side
+from videosim.world_model import WorldModel
+
+OPEN_LOOP_NOTE = (
+    "Left: the policy in MuJoCo, seeing what the model filters from real frames. Middle: the model saw the first frame "
+    "only and dreams on under the same actions. Right: absolute difference."
+)
+CLOSED_NOTE = "Nothing here is physics after the first frame: the policy acts on the dream, and the dream follows."
+PHYSICS_NOTE = "MuJoCo, replayed from the recorded actions; the median episode by return."
+
+
+def by_score(scored: Sequence[Scored]) -> dict[str, tuple[int, int]]:
+    """ "best", "median" and "worst" -> (policy, episode), over all policies of an arm, by return in physics."""
+    score = returns(scored)
+    order = np.argsort(-score, axis=None, kind="stable")
+    picks = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
+    return {name: (int(i) // score.shape[1], int(i) % score.shape[1]) for name, i in picks.items()}
+
+
+def replay(world: WorldConfig, seed: int, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Frames uint8 ``(T+1, H, W, 3)`` and rewards ``(T,)`` of physics under ``actions`` ``(T, A)`` in [-1, 1], to the
+    end of the task."""
+    env = PhysicsEnv(world)
+    try:
+        env.reset(seed=seed)
+        frames, rewards = [env.render()], []
+        for action in env.world_spec.action.denormalise(actions):
+            _, reward, terminated, truncated, _ = env.step(action)
+            frames.append(env.render())
+            rewards.append(reward)
+            if terminated or truncated:
+                break
+    finally:
+        env.close()
+    return np.stack(frames), np.asarray(rewards)
+
+
+@torch.no_grad()
+def dream_under(model: WorldModel, first: np.ndarray, actions: np.ndarray) -> np.ndarray:
+    """Frames uint8 ``(T+1, H, W, 3)`` dreamed after one real frame ``(H, W, 3)``; ``actions`` ``(T, A)`` in [-1, 1]."""
+    simulator = _begin(model, first)
+    frames = [simulator.decode()[0].numpy()]
+    for action in torch.as_tensor(actions):
+        simulator.step(action[None])
+        frames.append(simulator.decode()[0].numpy())
+    return np.stack(frames)
+
+
+@torch.no_grad()
+def dream_with(model: WorldModel, policy: Policy, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same with the policy choosing from what it sees in the dream: frames, and the model's rewards ``(T,)``."""
+    simulator = _begin(model, first)
+    frames, rewards = [simulator.decode()[0].numpy()], []
+    for _ in range(model.spec.horizon):
+        seen = scaled(model, simulator.policy_input(policy.mode), policy.mode).numpy()
+        out = simulator.step(torch.as_tensor(policy.act(seen)))
+        frames.append(simulator.decode()[0].numpy())
+        rewards.append(float(out.rewards[0]))
+        if float(out.terminated_prob[0]) > 0.5:
+            break
+    return np.stack(frames), np.asarray(rewards)
+
+
+def imagination_films(
+    model: WorldModel,
+    world: WorldConfig,
+    policies: Sequence[Policy],
+    scored: Sequence[Scored],
+    seed: int,
+    folder: Path,
+    names: Sequence[str] = ("best", "median", "worst"),
+) -> list[Film]:
+    """Side by side for the episodes ``names``, plain physics of the median one, and a dream of it in closed loop.
+    Each is kept as ``folder/<name>.mp4`` too."""
+    films, fps = [], 1.0 / model.spec.dt_s
+    picked = by_score(scored)
+    for name in names:
+        policy, episode = picked[name]
+        frames, rewards = replay(world, seed + episode, scored[policy].actions[episode])
+        actions = scored[policy].actions[episode][: len(rewards)]
+        film = comparison(frames, dream_under(model, frames[0], actions), _captions(rewards, model.spec.dt_s))
+        title = f"Trained in imagination, in physics: {name} episode, return {rewards.sum():.4g}"
+        films.append(_keep(folder / f"{name}.mp4", title, film, fps, OPEN_LOOP_NOTE))
+    policy, episode = picked["median"]
+    films.append(physics_film("imagination", model, world, scored, seed, folder))
+    first, _ = replay(world, seed + episode, scored[policy].actions[episode][:1])
+    frames, rewards = dream_with(model, policies[policy], first[0])
+    film = side_by_side({"dream": frames}, _captions(rewards, model.spec.dt_s))
+    title = f"The same start dreamed in closed loop: dreamed return {rewards.sum():.4g}"
+    return [*films, _keep(folder / "dream.mp4", title, film, fps, CLOSED_NOTE)]
+
+
+def physics_film(
+    arm: str, model: WorldModel, world: WorldConfig, scored: Sequence[Scored], seed: int, folder: Path
+) -> Film:
+    """The median episode of an arm in MuJoCo alone."""
+    policy, episode = by_score(scored)["median"]
+    frames, rewards = replay(world, seed + episode, scored[policy].actions[episode])
+    film = side_by_side({"physics": frames}, _captions(rewards, model.spec.dt_s))
+    title = f"Trained in {arm}, in physics: median episode, return {rewards.sum():.4g}"
+    return _keep(folder / f"physics-{arm}.mp4", title, film, 1.0 / model.spec.dt_s, PHYSICS_NOTE)
+
+
+def _begin(model: WorldModel, first: np.ndarray) -> Simulator:
+    simulator = Simulator(model, 1)
+    latents = model.encode(torch.as_tensor(first)[None])[:, None]
+    simulator.reset([0], [0], latents, latents.new_zeros(1, 0, model.spec.action.size))
+    return simulator
+
+
+def _captions(rewards: np.ndarray, dt_s: float) -> list[str]:
+    total = np.concatenate([[0.0], np.cumsum(rewards)])
+    return [f"{t * dt_s:.1f} s   {value:.0f}" for t, value in enumerate(total)]
+
+
+def _keep(path: Path, title: str, film: np.ndarray, fps: float, note: str) -> Film:
+    content = mp4_bytes(film, fps)
+    write_atomically(path, content)
+    return Film(title, content, note)

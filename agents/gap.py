@@ -1,0 +1,145 @@
+"""``videosim gap``: the sim-to-sim comparison of one world model with the physics it was trained on.
+
+(a) the same agent trained in imagination and in physics, scored in both; (b) open-loop error on fresh episodes; (c) the
+closed loop in lockstep. Bad and good results alike go into the report.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from videosim.agents.arms import Arm, train_arms
+from videosim.agents.bars import bars, shortfalls
+from videosim.agents.closed_loop import ClosedLoop, closed_loop, pearson
+from videosim.agents.films import imagination_films, physics_film
+from videosim.agents.gap_figures import arm_figures, seed_rows
+from videosim.agents.gap_report import ARMS, LABELS, arm_rows, bar_rows, result_of, summary, tables, training_curves
+from videosim.agents.learn import PLACES
+from videosim.agents.open_loop import OpenLoop, open_loop
+from videosim.agents.scoring import Scored, returns, score_arms, score_random
+from videosim.checkpoint import load_checkpoint
+from videosim.config import CollectConfig, GapConfig, WorldConfig
+from videosim.data.collect import collect
+from videosim.envs.physics import PhysicsEnv
+from videosim.envs.twin import VideoSimTwinEnv, world_of
+from videosim.envs.worlds import COLUMNS, SCORED_BY_SUCCESS
+from videosim.errors import VideoSimError
+from videosim.report import Film, Report, write_report
+from videosim.run import Run
+from videosim.statistics import Estimate
+from videosim.world_model import WorldModel
+
+HELD_OUT_SEED = 900_001  # of the fresh episodes: no store that a model was trained on is collected with it
+
+
+def main(cfg: GapConfig, run: Run) -> None:
+    _check(cfg)
+    model = load_checkpoint(cfg.checkpoint)
+    VideoSimTwinEnv(model).close()  # physics and model are of one world, or this says what differs
+    world = world_of(model.spec)
+    run.seeds = [cfg.seed + i for i in range(cfg.seeds)]
+    rng = np.random.default_rng([cfg.seed, 23])
+
+    opened = _open_loop(cfg, model, world, run)
+    places = [place for place in PLACES if place in cfg.arms]
+    arms = train_arms(model, world, cfg.agent, places, run.seeds, Path(cfg.cache), run)
+    with run.progress(cfg.seeds * len(arms), "scoring", "policies") as bar:
+        scored = score_arms(arms, model, world, cfg.episodes, cfg.evaluation_seed, bar)
+    scored["random"] = score_random(model, world, cfg.episodes, cfg.evaluation_seed, run.seeds)
+    looped = _closed_loop(cfg, model, arms["imagination"], run)
+
+    figures = arm_figures(scored, COLUMNS.get(world.id, {}), world.id in SCORED_BY_SUCCESS, rng)
+    figures |= opened.horizons(rng) | looped.figures(rng) | _own_actions(scored["imagination"], rng)
+    run.figures = {name: figure.to_dict() for name, figure in figures.items()}
+    run.figure("physics_frames", model_frames(model), unit="frames")
+    films = [
+        *imagination_films(model, world, [arm.policy for arm in arms["imagination"]], scored["imagination"],
+                           cfg.evaluation_seed, run.folder / "videos"),
+        *(physics_film(place, model, world, scored[place], cfg.evaluation_seed, run.folder / "videos")
+          for place in places if place == "physics"),
+    ]  # fmt: skip
+    _report(cfg, run, model, arms, scored, opened, looped, films, rng)
+
+
+def model_frames(model: WorldModel) -> int | None:
+    """Physics frames in the store the model was made from, as its card says; None where it does not."""
+    data = model.card.get("Data")
+    frames = data.get("frames") if isinstance(data, dict) else None
+    return int(frames) if isinstance(frames, (int, float)) else None
+
+
+def _check(cfg: GapConfig) -> None:
+    unknown = [name for name in cfg.arms if name not in PLACES]
+    if unknown or "imagination" not in cfg.arms:
+        raise VideoSimError(f"arms holds imagination and any of {', '.join(PLACES[1:])}; got {', '.join(cfg.arms)}")
+    if min(cfg.seeds, cfg.episodes, cfg.open_loop_starts, cfg.open_loop_horizon, cfg.lockstep_episodes) < 1:
+        raise VideoSimError("seeds, episodes, open_loop_starts, open_loop_horizon and lockstep_episodes are at least 1")
+
+
+def _open_loop(cfg: GapConfig, model: WorldModel, world: WorldConfig, run: Run) -> OpenLoop:
+    """On episodes nobody has trained on: the default mixture, collected here with a seed of its own."""
+    ask = CollectConfig(frames=cfg.held_out_frames, seed=HELD_OUT_SEED)
+    with run.progress(ask.frames, "held-out episodes", "frames") as bar:
+        store = collect(partial(PhysicsEnv, world), run.folder / "held_out", ask, lambda done, total: bar.update(done))
+    episodes = [store.episode(i) for i in range(len(store))]
+    longest = max(episode.length for episode in episodes)
+    horizon = min(cfg.open_loop_horizon, longest - cfg.context + 1)
+    run.say(f"open loop: {cfg.open_loop_starts} starts, {horizon} steps")
+    return open_loop(model, episodes, horizon, cfg.context, cfg.open_loop_starts, np.random.default_rng([cfg.seed, 29]))
+
+
+def _closed_loop(cfg: GapConfig, model: WorldModel, arms: list[Arm], run: Run) -> ClosedLoop:
+    count, seed = cfg.lockstep_episodes, cfg.evaluation_seed
+    with run.progress(count, "closed loop", "episodes") as bar:
+        return closed_loop(model, [arm.policy for arm in arms], count, seed, bar.advance)
+
+
+def _own_actions(scored: list[Scored], rng: np.random.Generator) -> dict[str, Estimate]:
+    """Over episodes of the same initial state, mean over training seeds: does the dream know which will go well?"""
+    return {"pearson_r_own_actions": pearson(returns(scored, dreamed=True).mean(0), returns(scored).mean(0), rng)}
+
+
+def _report(
+    cfg: GapConfig,
+    run: Run,
+    model: WorldModel,
+    arms: dict[str, list[Arm]],
+    scored: dict[str, list[Scored]],
+    opened: OpenLoop,
+    looped: ClosedLoop,
+    films: list[Film],
+    rng: np.random.Generator,
+) -> None:
+    """Write ``report.html`` and add the tables that are printed."""
+    world, figures = model.spec.name, run.figures
+    short = shortfalls(world, figures, cfg.seeds, cfg.episodes)
+    frames = model_frames(model)
+    headline = ["success_imagination", "return_imagination", "return_physics", "return_ratio"]
+    headline += ["time_upright_imagination", "open_loop_horizon_frames", "transfer_drop", "physics_frames"]
+    dots = {
+        "title": "Returns, every policy with its own interval",
+        "x_label": "return",
+        "rows": seed_rows(scored, ARMS, rng),
+        "note": f"{cfg.episodes} paired episodes of each policy; a row without a number is the mean of its policies.",
+    }
+    page = Report(
+        f"Imagination against physics: {world}",
+        result_of(run),
+        summary(world, figures, short),
+        [name for name in headline if name in figures],
+        LABELS,
+        {name: bar for name, bar in bars(world).items() if name in figures},
+        films,
+        [*training_curves(arms, model.spec, cfg.agent), dots, *looped.plots(), *opened.curves()],
+        tables(model.spec, figures, list(scored), cfg.agent, frames, cfg.seeds, cfg.episodes),
+    )
+    write_report(run.folder / "report.html", page)
+    run.say(f"report: {run.folder / 'report.html'}")
+    columns, rows = arm_rows(figures, list(scored), cfg.agent, frames)
+    run.table(f"{world}: {cfg.seeds} seed(s), {cfg.episodes} paired episodes, {cfg.agent.steps:,} steps", columns, rows)
+    if bars(world):
+        run.table("bars", ("figure", "bar", "value", "lower bound", "verdict"), bar_rows(world, figures))
+    run.table("what failed or fell short", ("",), [[line] for line in short] or [["nothing that was asked"]])

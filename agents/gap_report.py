@@ -1,0 +1,160 @@
+"""The page and the tables of the comparison: what was asked, what came out, what fell short. Measures nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from videosim.agents.arms import Arm
+from videosim.agents.bars import bars, judged, shortfalls
+from videosim.agents.gap_figures import NAMES
+from videosim.config import AgentConfig
+from videosim.report import Table
+from videosim.run import Run, hardware, plain, versions
+from videosim.types import WorldSpec
+
+ARMS = {
+    "imagination": "trained in imagination",
+    "physics": "trained in physics",
+    "physics-true-state": "trained in physics on the true state",
+    "random": "random actions",
+}
+MEASURES = ("return", "success", "time_upright")
+LABELS = {
+    "return_imagination": "Return in physics, trained in imagination",
+    "return_physics": "Return in physics, trained in physics",
+    "return_true_state": "Return in physics, trained on the true state",
+    "return_random": "Return in physics, random actions",
+    "return_dreamed": "Return the dream promised",
+    "return_dreamed_physics": "Return dreamed of the policy trained in physics",
+    "return_ratio": "Return ratio, imagination to physics",
+    "return_ratio_normalised": "The same above random",
+    "transfer_drop": "Transfer drop, dreamed minus physics",
+    "open_loop_horizon_frames": "Open-loop horizon, state error of 10 % of range",
+    "open_loop_horizon_strict_frames": "Open-loop horizon of the worst sensor",
+    "open_loop_horizon_copy_last_frames": "Open-loop horizon of a frozen state",
+    "closed_loop_horizon_frames": "Closed-loop horizon in lockstep",
+    "physics_frames": "Physics frames that made the model",
+    "pearson_r": "Correlation of dreamed and real returns, in lockstep",
+    "pearson_r_own_actions": "The same, each side acting for itself",
+}
+
+
+def result_of(run: Run) -> dict[str, Any]:
+    """What ``result.json`` will hold, before it is written."""
+    return {
+        "command": run.command,
+        "config": plain(run.config),
+        "versions": versions(),
+        "hardware": hardware(),
+        "seeds": run.seeds,
+        "figures": run.figures,
+    }
+
+
+def arm_rows(
+    figures: Mapping[str, Mapping[str, Any]], places: Sequence[str], cfg: AgentConfig, model_frames: int | None
+) -> tuple[list[str], list[list[Any]]]:
+    """Columns and rows of the table of arms. Physics frames: the data of the model the policy sees through, and the
+    steps it was itself trained on in physics."""
+    measures = [m for m in MEASURES if any(f"{m}_{NAMES[place]}" in figures for place in places)]
+    columns = ["policy", *(m.replace("_", " ") for m in measures), "IQM", "dreamed return", "physics frames"]
+    rows = []
+    for place in places:
+        name = NAMES[place]
+        own = cfg.steps if place.startswith("physics") else 0
+        through = model_frames if place in ("imagination", "physics") else 0
+        cells = [interval(figures.get(f"{m}_{name}")) for m in measures]
+        dreamed = figures.get({"imagination": "return_dreamed", "physics": "return_dreamed_physics"}.get(place, ""))
+        frames = None if through is None else own + through
+        rows.append([ARMS[place], *cells, interval(figures.get(f"return_{name}_iqm")), interval(dreamed), frames])
+    return columns, rows
+
+
+def bar_rows(world: str, figures: Mapping[str, Mapping[str, Any]]) -> list[list[Any]]:
+    return [[LABELS.get(name, name), bar, value, low, said] for name, bar, value, low, said in judged(world, figures)]
+
+
+def tables(
+    spec: WorldSpec,
+    figures: Mapping[str, Mapping[str, Any]],
+    places: Sequence[str],
+    cfg: AgentConfig,
+    model_frames: int | None,
+    seeds: int,
+    episodes: int,
+) -> list[Table]:
+    """Of the report, what fell short first."""
+    short = shortfalls(spec.name, figures, seeds, episodes)
+    columns, rows = arm_rows(figures, places, cfg, model_frames)
+    found = [
+        Table(
+            "Bars",
+            ("figure", "bar", "value", "lower bound", "verdict"),
+            bar_rows(spec.name, figures),
+            "Set before anything was measured; met when the lower end of the 95 % interval clears the bar."
+            if bars(spec.name)
+            else f"No bar was set for {spec.name}.",
+        ),
+        Table("What failed or fell short", ("",), [[line] for line in short] or [["Nothing that was asked."]]),
+        Table(
+            "Policies",
+            columns,
+            rows,
+            f"The same {cfg.algorithm.upper()} settings and {cfg.steps:,} environment steps each; mean and 95 % "
+            f"interval over {seeds} training seed(s) and {episodes} paired episodes, both resampled. Physics frames: "
+            "what made the model the policy sees through, plus its own training in physics.",
+        ),
+    ]
+    return found
+
+
+def training_curves(arms: Mapping[str, Sequence[Arm]], spec: WorldSpec, cfg: AgentConfig) -> list[dict[str, Any]]:
+    """Mean over seeds, with their least and greatest; as reward per step, because imagined fragments are shorter. Empty
+    where no training episode came to its end."""
+    x = np.linspace(0, cfg.steps, 51)[1:]
+    series = []
+    for place, members in arms.items():
+        length = min(cfg.imagined_horizon, spec.horizon) if place == "imagination" else spec.horizon
+        curves = [arm.curve() for arm in members]
+        known = [np.interp(x, *curve, left=np.nan) / length for curve in curves if len(curve[0])]
+        if known:
+            y = np.stack(known)
+            low, middle, high = (f(y, axis=0).tolist() for f in (np.min, np.mean, np.max))
+            series.append({"name": ARMS[place].removeprefix("trained "), "y": middle, "low": low, "high": high})
+    note = "While learning, with exploration noise. Imagined fragments start anywhere in the data, episodes do not."
+    axes = {"x_label": "environment steps", "y_label": "reward/step", "x": x.tolist()}
+    return [{"title": "Training", "series": series, "note": note, **axes}] if series else []
+
+
+def summary(world: str, figures: Mapping[str, Mapping[str, Any]], short: Sequence[str]) -> str:
+    """Two sentences: what came out, and how much of it fell short."""
+    graded = "success" if "success_imagination" in figures else "return"
+    parts = [
+        f"A policy trained only inside the learned model of {world} has in MuJoCo a {graded} of "
+        f"{interval(figures[f'{graded}_imagination'])}"
+    ]
+    if f"{graded}_physics" in figures:
+        ratio = interval(figures.get("return_ratio"))
+        parts.append(
+            f", the same configuration trained in MuJoCo {interval(figures[f'{graded}_physics'])} (ratio {ratio})"
+        )
+    tail = f"{len(short)} thing(s) failed or fell short; the first table says which." if short else "Every bar is met."
+    return f"{''.join(parts)}. {tail}"
+
+
+def interval(figure: Mapping[str, Any] | None) -> str:
+    """``value [low, high]`` with three or four digits; a dash where there is nothing."""
+    if figure is None or figure.get("value") is None:
+        return "–"
+    if figure.get("low") is None and figure.get("high") is None:
+        return _short(figure["value"])
+    return f"{_short(figure['value'])} [{_short(figure.get('low'))}, {_short(figure.get('high'))}]"
+
+
+def _short(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
