@@ -34,8 +34,8 @@ Stage = dict[str, Any]  # the figures of a finished stage: name -> value
 
 
 def main(cfg: LoopConfig, run: Run) -> None:
-    """Round 0 has the base data and the first model. A round trains a policy in the newest model and scores it; the next
-    records with it and fine-tunes. At the end ``<run folder>/checkpoint`` and ``<run folder>/policy`` hold the last.
+    """Round 0 has the base data and the first model. A round trains a policy in the newest model and scores it; the
+    next records with it and fine-tunes. At the end ``<run folder>/checkpoint`` and ``…/policy`` hold the last ones.
 
     Raises VideoSimError on bad settings, a checkpoint of another world, or a folder made with other settings.
     """
@@ -78,6 +78,7 @@ def _check(cfg: LoopConfig) -> None:
         raise VideoSimError(f"rounds and episodes must be 1 or more; got {cfg.rounds} and {cfg.episodes}")
     if min(cfg.frames_per_round, cfg.base_frames) < 2:
         raise VideoSimError("frames_per_round and base_frames must be 2 or more: no episode is shorter")
+    share_with({}, "any", cfg.policy_share)
     if cfg.train.data or cfg.train.init:
         raise VideoSimError("the loop sets train.data and train.init itself; give data= and checkpoint= instead")
 

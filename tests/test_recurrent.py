@@ -1,0 +1,137 @@
+"""The recurrent core: start, observe and step are one filter; rows never touch; a dream looks at no frame."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from videosim.config import DynamicsConfig, RecurrentConfig
+from videosim.dynamics import Dynamics, build_dynamics
+from videosim.errors import VideoSimError
+
+TOKENS, WIDTH, ACTION, SENSORS = 4, 3, 5, 2
+CONFIG = RecurrentConfig(memory=8, hidden=16, context_min=2, context_max=2, input_noise=0.0)
+
+
+@pytest.fixture
+def core() -> Dynamics:
+    torch.manual_seed(0)
+    core = build_dynamics(CONFIG, TOKENS, WIDTH, ACTION, SENSORS).eval()
+    with torch.no_grad():
+        for layer in (core.latent_increment, core.sensor_increment, core.correction[-1]):
+            layer.weight.normal_(std=0.3)  # untrained, it would stand still and hide every fault
+    return core
+
+
+@pytest.fixture
+def clip() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(3, 6, TOKENS, WIDTH, generator=generator), torch.randn(3, 5, ACTION, generator=generator)
+
+
+def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> None:
+    assert set(left) == set(right)
+    for name, value in left.items():
+        torch.testing.assert_close(value, right[name], atol=1e-6, rtol=1e-5)
+
+
+def dream(core: Dynamics, state: dict[str, torch.Tensor], actions: torch.Tensor) -> torch.Tensor:
+    frames = []
+    for k in range(actions.shape[1]):
+        state, latents = core.step(state, actions[:, k])
+        frames.append(torch.cat([latents.flatten(1), core.features(state), core.sensors(state)], -1))
+    return torch.stack(frames, 1)
+
+
+@torch.no_grad()
+def test_starting_from_a_clip_is_starting_from_a_frame_and_observing_the_rest(core: Dynamics, clip) -> None:
+    latents, actions = clip
+    state = core.start(latents[:, :1], actions[:, :0])
+    for k in range(5):
+        state = core.observe(state, actions[:, k], latents[:, k + 1])
+    same(core.start(latents, actions), state)
+
+
+@torch.no_grad()
+def test_a_row_of_a_batch_is_the_row_alone(core: Dynamics, clip) -> None:
+    latents, actions = clip
+    together = dream(core, core.start(latents[:, :2], actions[:, :1]), actions)
+    for row in range(3):
+        one = slice(row, row + 1)
+        alone = dream(core, core.start(latents[one, :2], actions[one, :1]), actions[one])
+        torch.testing.assert_close(together[one], alone, atol=1e-6, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_states_can_be_indexed_stacked_and_copied(core: Dynamics, clip) -> None:
+    latents, actions = clip
+    state = core.start(latents[:, :3], actions[:, :2])
+    assert all(len(value) == 3 for value in state.values())
+    turned = {name: value[[2, 0, 1]] for name, value in state.items()}
+    before = {name: value.clone() for name, value in state.items()}
+    torch.testing.assert_close(dream(core, turned, actions[[2, 0, 1]]), dream(core, state, actions)[[2, 0, 1]])
+    same(state, before)  # nothing is written in place
+
+
+@torch.no_grad()
+def test_a_real_frame_counts_and_resets_the_age(core: Dynamics, clip) -> None:
+    latents, actions = clip
+    state = core.start(latents[:, :2], actions[:, :1])
+    assert torch.equal(core.latents(state), latents[:, 1])
+    for _ in range(3):
+        state, imagined = core.step(state, actions[:, 2])
+        assert torch.equal(core.latents(state), imagined)
+    assert state["age"].tolist() == [3.0] * 3
+    seen = core.observe(state, actions[:, 3], latents[:, 4])
+    other = core.observe(state, actions[:, 3], latents[:, 5])
+    assert seen["age"].tolist() == [0.0] * 3 and torch.equal(core.latents(seen), latents[:, 4])
+    assert not torch.allclose(core.sensors(seen), core.sensors(other))  # the picture corrects the state
+
+
+@torch.no_grad()
+def test_every_action_changes_the_next_frame_and_none_before(core: Dynamics, clip) -> None:
+    latents, actions = clip
+    state = core.start(latents[:, :1], actions[:, :0])
+    changed = actions.clone()
+    changed[:, 3] += 1.0
+    first, second = dream(core, state, actions), dream(core, state, changed)
+    assert torch.equal(first[:, :3], second[:, :3])
+    assert bool((first[:, 3] != second[:, 3]).any(-1).all())
+
+
+def test_the_open_loop_part_of_the_loss_never_looks_at_frames(core: Dynamics, clip) -> None:
+    latents, actions = clip
+    sensors = torch.randn(3, 6, SENSORS, generator=torch.Generator().manual_seed(2))
+    valid = torch.ones(3, 5, dtype=torch.bool)
+
+    def states(seen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        out = core.loss(seen, actions, sensors, valid, torch.Generator().manual_seed(0))
+        return out.features, out.age, out.total
+
+    changed = latents.clone()
+    changed[:, 2:] += 1.0
+    features, age, total = states(latents)
+    others, _, total_of_others = states(changed)
+    assert age[0].tolist() == [0.0, 0.0, 1.0, 2.0, 3.0, 4.0]  # two frames of context, then on its own
+    assert torch.equal(features, others) and not torch.equal(total, total_of_others)
+    changed = latents.clone()
+    changed[:, 1] += 1.0
+    assert not torch.allclose(features[:, 1:], states(changed)[0][:, 1:])
+
+
+def test_the_loss_leaves_out_what_is_not_valid(core: Dynamics, clip) -> None:
+    latents, actions = clip
+    sensors = torch.zeros(3, 6, SENSORS)
+    valid = torch.ones(3, 5, dtype=torch.bool)
+    valid[:, 3:] = False
+    spoilt = latents.clone()
+    spoilt[:, 4:] = 1e3
+    one, two = (
+        core.loss(z, actions, sensors, valid, torch.Generator().manual_seed(0)).total for z in (latents, spoilt)
+    )
+    assert torch.equal(one, two)
+
+
+def test_unknown_kinds_are_refused() -> None:
+    with pytest.raises(VideoSimError, match="recurrent"):
+        build_dynamics(DynamicsConfig("dream"), TOKENS, WIDTH, ACTION, SENSORS)

@@ -1,0 +1,307 @@
+"""Training the model on a world whose frame *is* the integral of its actions: what it must learn, and what it must keep
+when it is stopped."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from videosim import fit as fitting
+from videosim import gate, train
+from videosim.checkpoint import load_checkpoint
+from videosim.config import ConvTokenizerConfig, HeadsConfig, ModelConfig, RecurrentConfig, TrainConfig
+from videosim.corpus import Corpus
+from videosim.data.store import EpisodeStore
+from videosim.errors import VideoSimError
+from videosim.fit import Schedule, fit
+from videosim.held_out import open_loop_scores
+from videosim.run import Bar, Console, Run
+from videosim.types import ActionSpec, Episode, FrameSpec, SensorSpec, WorldSpec
+from videosim.world_model import WorldModel
+
+GAIN, SIZE, STEPS = 0.2, 16, 20
+SPEC = WorldSpec(
+    name="sum",
+    frame=FrameSpec(SIZE, SIZE),
+    action=ActionSpec((-2.0,), (2.0,), ("push",)),  # not [-1, 1]: a forgotten scaling must show
+    sensors=SensorSpec(("x",), ("m",), (-1.0,), (1.0,)),
+    dt_s=0.04,
+    horizon=STEPS,
+)
+MODEL = ModelConfig(
+    tokenizer=ConvTokenizerConfig(channels=3, widths=[8, 12]),
+    dynamics=RecurrentConfig(memory=32, hidden=48, context_min=1, context_max=4),
+    heads=HeadsConfig(hidden=16, members=2),
+    max_action_size=2,
+)
+
+
+def picture(x: float) -> np.ndarray:
+    """A bright bar, anti-aliased, at ``x`` in [-1, 1]."""
+    column = (x + 1.0) / 2.0 * (SIZE - 4) + 2.0
+    light = np.clip(2.5 - np.abs(np.arange(SIZE) - column), 0.0, 1.0) * 220.0
+    return np.broadcast_to(light[None, :, None], (SIZE, SIZE, 3)).astype(np.uint8)
+
+
+def episode(seed: int) -> Episode:
+    rng = np.random.default_rng(seed)
+    x, actions = [float(rng.uniform(-0.8, 0.8))], []
+    for _ in range(STEPS):
+        a = float(np.clip(rng.uniform(-1.0, 1.0), (-1.0 - x[-1]) / GAIN, (1.0 - x[-1]) / GAIN))
+        actions.append([2.0 * a])
+        x.append(x[-1] + GAIN * a)
+    positions = np.array(x)
+    return Episode(
+        frames=np.stack([picture(v) for v in x]),
+        actions=np.array(actions, np.float32),
+        rewards=(1.0 - np.abs(positions[1:])).astype(np.float32),
+        sensors=positions[:, None].astype(np.float32),
+        physics=positions[:, None],
+        terminated=np.zeros(STEPS, bool),
+        behaviour="random",
+        seed=seed,
+    )
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sum") / "store"
+    store = EpisodeStore.create(folder, SPEC)
+    for seed in range(60):
+        store.append(episode(seed))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "PROBE_STEPS", 40)
+
+
+def settings(data: Path, **changed: object) -> TrainConfig:
+    base = TrainConfig(
+        data=str(data), model=MODEL, held_out=0.2, threads=1, tokenizer_steps=300, tokenizer_batch=32,
+        dynamics_steps=350, dynamics_rate=3e-3, batch=32, window=8, evaluate_every=100, score_horizon=10,
+        score_windows=64, contexts=9, context_frames=3,
+    )  # fmt: skip
+    return replace(base, **changed)
+
+
+TINY = {"tokenizer_steps": 6, "dynamics_steps": 8, "evaluate_every": 3, "batch": 4, "tokenizer_batch": 4}
+
+
+def trained_in(folder: Path, cfg: TrainConfig) -> Run:
+    with Run("train", cfg, folder, Console(quiet=True)) as run:
+        train.main(cfg, run)
+    return run
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gate, "PROBE_STEPS", 40)
+        return trained_in(tmp_path_factory.mktemp("run"), settings(data))
+
+
+@pytest.fixture(scope="module")
+def model(run: Run) -> WorldModel:
+    return load_checkpoint(run.folder)
+
+
+def held_out(model: WorldModel, data: Path) -> Corpus:
+    store = EpisodeStore.open(data)
+    corpus = Corpus(store, store.split(0.2)[1])
+    corpus.encode(model)
+    return corpus
+
+
+def test_the_corpus_keeps_time(data: Path) -> None:
+    store = EpisodeStore.open(data)
+    corpus = Corpus(store, range(len(store)))
+    corpus.latents = torch.arange(int(corpus.first[-1]))[:, None, None].float()
+    window = corpus.windows(corpus.starts(5)[::7], 5)
+    moved = window["sensors"][:, 1:, 0] - window["sensors"][:, :-1, 0]
+    torch.testing.assert_close(moved, GAIN * window["actions"][..., 0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(window["rewards"], 1.0 - window["sensors"][:, 1:, 0].abs(), atol=1e-5, rtol=0)
+    assert bool((window["latents"][:, 1:] - window["latents"][:, :-1] == 1).all())
+    frames, _, sensors = corpus.pairs(corpus.starts(1)[3:4])
+    assert np.array_equal(frames[0, 1].numpy(), picture(float(sensors[0, 0])))
+
+
+def test_no_window_crosses_an_episode(data: Path) -> None:
+    store = EpisodeStore.open(data)
+    corpus = Corpus(store, range(4))
+    starts = corpus.starts(STEPS - 1)
+    assert starts.tolist() == [[row, t] for row in range(4) for t in (0, 1)]
+    with pytest.raises(VideoSimError, match="longer episodes"):
+        corpus.starts(STEPS + 1)
+
+
+def test_held_out_dreams_follow_the_actions(run: Run, model: WorldModel, data: Path) -> None:
+    corpus = held_out(model, data)
+    right = open_loop_scores(model, corpus, 10, 200, 0)
+    assert right["state_error_mean"] < 0.06
+    actions = corpus.actions
+    for shift in (-1, 1):
+        corpus.actions = actions.roll(shift, 0)
+        wrong = open_loop_scores(model, corpus, 10, 200, 0)
+        assert wrong["state_error_mean"] > 1.5 * right["state_error_mean"], shift
+
+
+def test_an_action_moves_the_very_next_frame(model: WorldModel) -> None:
+    latents = model.encode(torch.as_tensor(np.stack([picture(0.0)] * 3)))[:, None]
+    actions = torch.tensor([[-1.0], [0.0], [1.0]])
+    with torch.no_grad():
+        state = model.start(latents, torch.zeros(3, 0, 1))
+        state, out = model.step(state, actions)
+        for _ in range(2):  # then hands off: nothing that comes late
+            state, later = model.step(state, torch.zeros(3, 1))
+    torch.testing.assert_close(out.sensors[:, 0], GAIN * actions[:, 0], atol=0.07, rtol=0)
+    torch.testing.assert_close(later.sensors[:, 0], GAIN * actions[:, 0], atol=0.1, rtol=0)
+    light = model.decode(out.latents).float().mean((1, 3))
+    centre = (light * torch.arange(SIZE)).sum(1) / light.sum(1)
+    assert centre[0] < centre[1] < centre[2]
+
+
+def test_the_run_reports_its_gate_and_its_scores(run: Run) -> None:
+    figures = {name: figure["value"] for name, figure in run.figures.items()}
+    assert figures["psnr_full"] > 18.0 and figures["psnr_moving"] > 15.0
+    assert 0.0 < figures["probe_x"] < 0.5
+    assert figures["horizon_frames"] >= 5
+    assert (run.folder / "dynamics.csv").is_file() and (run.folder / "tokenizer.csv").is_file()
+    assert list((run.folder / "tensorboard").iterdir())
+    card = (run.folder / "checkpoint" / "README.md").read_text()
+    assert "state_error_mean" in card and "held-out episodes" in card
+
+
+def test_contexts_are_clips_of_the_data(model: WorldModel) -> None:
+    clips = model.contexts
+    assert clips is not None and clips.latents.shape[:2] == (9, 3) and clips.actions.shape == (9, 2, 1)
+    torch.testing.assert_close(clips.physics.float(), clips.sensors, atol=1e-5, rtol=0)  # of the same, last, frame
+    light = model.decode(clips.latents[:, -1]).float().mean((1, 3))
+    centre = (light * torch.arange(SIZE)).sum(1) / light.sum(1)
+    assert np.corrcoef(centre, clips.sensors[:, 0])[0, 1] > 0.9
+
+
+def test_a_stopped_run_ends_with_the_same_weights(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg = settings(data, **TINY)
+    trained_in(tmp_path / "whole", cfg)
+    monkeypatch.setattr(fitting, "SAVE_EVERY_S", 0.0)
+    for part, stop in (("tokenizer", 4), ("dynamics", 5)):
+        with monkeypatch.context() as patch:
+            interrupt(patch, part, stop)
+            with pytest.raises(KeyboardInterrupt):
+                trained_in(tmp_path / "stopped", cfg)
+        assert not (tmp_path / "stopped" / "checkpoint").exists()
+        assert not (tmp_path / "stopped" / "result.json").exists()
+    trained_in(tmp_path / "stopped", cfg)
+    whole, stopped = (load_checkpoint(tmp_path / name).state_dict() for name in ("whole", "stopped"))
+    assert all(torch.equal(whole[name], stopped[name]) for name in whole)
+
+
+def interrupt(patch: pytest.MonkeyPatch, stage: str, stop: int) -> None:
+    """The user presses Ctrl-C in step ``stop`` of ``stage``."""
+
+    def interrupted(name, module, loss, *rest, **more):  # type: ignore[no-untyped-def]
+        def stopping(step: int, rng: torch.Generator):  # type: ignore[no-untyped-def]
+            if name == stage and step == stop:
+                raise KeyboardInterrupt
+            return loss(step, rng)
+
+        return fit(name, module, stopping, *rest, **more)
+
+    patch.setattr(train, "fit", interrupted)
+
+
+def test_fine_tuning_keeps_tokenizer_and_scales(run: Run, model: WorldModel, data: Path, tmp_path: Path) -> None:
+    trained_in(tmp_path, settings(data, **{**TINY, "init": str(run.folder)}))
+    tuned = load_checkpoint(tmp_path)
+    for name, value in model.state_dict().items():
+        same = torch.equal(value, tuned.state_dict()[name])
+        if name.startswith("tokenizer.") or name.endswith(("_mean", "_std")):
+            assert same, name
+        elif name == "dynamics.cell.weight_hh":
+            assert not same
+
+
+def test_a_store_of_another_world_is_refused(run: Run, tmp_path: Path) -> None:
+    other = EpisodeStore.create(tmp_path / "other", replace(SPEC, name="difference"))
+    for seed in range(12):
+        other.append(episode(seed))
+    with pytest.raises(VideoSimError, match="difference"):
+        trained_in(tmp_path / "run", settings(tmp_path / "other", init=str(run.folder)))
+    assert not (tmp_path / "run").exists()
+
+
+def quiet_bar(steps: int) -> Bar:
+    return Bar(Console(quiet=True), None, steps, "test", "steps", 0)
+
+
+def test_one_batch_can_be_learnt_by_heart(data: Path, tmp_path: Path) -> None:
+    store = EpisodeStore.open(data)
+    torch.manual_seed(0)
+    model = WorldModel(MODEL, SPEC)
+    corpus = Corpus(store, range(6))
+    frames, background, sensors = corpus.pairs(corpus.starts(1)[::10])
+    before = float(model.tokenizer.loss(frames, background, sensors)[0].detach())
+    loss = lambda step, rng: model.tokenizer.loss(frames, background, sensors)  # noqa: E731
+    fit("tokenizer", model.tokenizer, loss, Schedule(150, 3e-3, average=0.9), tmp_path, 0, quiet_bar(150))
+    assert float(model.tokenizer.loss(frames, background, sensors)[0].detach()) < 0.2 * before
+
+    corpus.encode(model)
+    train._set_scales(model, corpus)
+    batch = corpus.windows(corpus.starts(6)[::12], 6)
+    terms: list[dict[str, float]] = []
+
+    def imagine(step: int, rng: torch.Generator) -> tuple[torch.Tensor, dict[str, float]]:
+        total, parts = train.imagination_loss(model, batch, rng)
+        terms.append(parts)
+        return total, parts
+
+    whole = train._Imagination(model)
+    fit("dynamics", whole, imagine, Schedule(250, 5e-3, average=0.9), tmp_path, 0, quiet_bar(250))
+    for name in ("latents", "sensors", "reward"):
+        assert terms[-1][name] < 0.35 * terms[0][name], name
+
+
+def test_the_loss_is_finite_and_reaches_every_part(data: Path) -> None:
+    store = EpisodeStore.open(data)
+    torch.manual_seed(0)
+    model = WorldModel(MODEL, SPEC)
+    corpus = Corpus(store, range(6))
+    corpus.encode(model)
+    batch = corpus.windows(corpus.starts(6)[::5], 6)
+    batch["terminated"][:, 3] = 1.0
+    total, terms = train.imagination_loss(model, batch, torch.Generator().manual_seed(0))
+    total.backward()
+    assert bool(torch.isfinite(total)) and set(terms) == {"latents", "sensors", "reward", "termination", "error_nll"}
+    for part in (model.action_tokens, model.dynamics, model.heads):
+        for name, weight in part.named_parameters():
+            assert weight.grad is not None and bool(torch.isfinite(weight.grad).all()), name
+    assert all(weight.grad is None for weight in model.tokenizer.parameters())  # it stays as it is
+    assert float(model.action_tokens.embed.weight.grad.abs().sum()) > 0.0
+
+
+def test_no_action_is_a_token_of_its_own(data: Path) -> None:
+    tokens = WorldModel(MODEL, SPEC).action_tokens
+    torch.nn.init.normal_(tokens.no_action)
+    actions = torch.rand(2, 3, 1)
+    known = torch.tensor([[True, False, True], [True, True, False]])
+    mixed = tokens(actions, labelled=known)
+    assert torch.equal(mixed[known], tokens(actions)[known])
+    assert bool((mixed[~known] == tokens.no_action).all())
+    assert torch.equal(tokens(actions, labelled=torch.ones_like(known)), tokens(actions))
+    absent = tokens(torch.zeros(1, 1))  # a zero that was given is not a number that does not exist
+    assert not torch.allclose(absent, tokens(torch.zeros(1, 2)))
+    with pytest.raises(VideoSimError, match="at most 2"):
+        tokens(torch.zeros(1, 3))
+
+
+def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path) -> None:
+    layer = torch.nn.Linear(1, 1)
+    loss = lambda step, rng: (layer.weight.sum() / 0.0 * 0.0, {})  # noqa: E731
+    with pytest.raises(VideoSimError, match="step 0"):
+        fit("x", layer, loss, Schedule(3, 0.1), tmp_path, 0, quiet_bar(3))
