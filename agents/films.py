@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +23,11 @@ OPEN_LOOP_NOTE = (
     "Left: the policy in MuJoCo, seeing what the model filters from real frames. Middle: the model saw the first frame "
     "only and dreams on under the same actions. Right: absolute difference."
 )
-CLOSED_NOTE = "Nothing here is physics after the first frame: the policy acts on the dream, and the dream follows."
-PHYSICS_NOTE = "MuJoCo, replayed from the recorded actions; the median episode by return."
+CLOSED_NOTE = (
+    "On the right nothing is physics after the first frame: the policy acts on the dream, and the dream follows. The "
+    "two need not agree step by step."
+)
+PHYSICS_NOTE = "The median episode of each by return, replayed from the recorded actions."
 
 
 def by_score(scored: Sequence[Scored]) -> dict[str, tuple[int, int]]:
@@ -86,37 +89,45 @@ def imagination_films(
     scored: Sequence[Scored],
     seed: int,
     folder: Path,
-    names: Sequence[str] = ("best", "median", "worst"),
 ) -> list[Film]:
-    """Side by side for the episodes ``names``, plain physics of the median one, and a dream of it in closed loop.
-    Each is kept as ``folder/<name>.mp4`` too."""
-    films, fps = [], 1.0 / model.spec.dt_s
+    """Side by side for the best, median and worst episode, and the median one played in each world by itself. Each is
+    kept as ``folder/<name>.mp4`` too."""
+    films, dt_s = [], model.spec.dt_s
     picked = by_score(scored)
-    for name in names:
-        policy, episode = picked[name]
+    for name, (policy, episode) in picked.items():
         frames, rewards = replay(world, seed + episode, scored[policy].actions[episode])
         actions = scored[policy].actions[episode][: len(rewards)]
-        film = comparison(frames, dream_under(model, frames[0], actions), _captions(rewards, model.spec.dt_s))
+        total = np.concatenate([[0.0], np.cumsum(rewards)])
+        captions = [f"{t * dt_s:.1f} s   return {value:.0f}" for t, value in enumerate(total)]
+        film = comparison(frames, dream_under(model, frames[0], actions), captions)
         title = f"Trained in imagination, in physics: {name} episode, return {rewards.sum():.4g}"
-        films.append(_keep(folder / f"{name}.mp4", title, film, fps, OPEN_LOOP_NOTE))
+        films.append(_keep(folder / f"{name}.mp4", title, film, dt_s, OPEN_LOOP_NOTE))
     policy, episode = picked["median"]
-    films.append(physics_film("imagination", model, world, scored, seed, folder))
-    first, _ = replay(world, seed + episode, scored[policy].actions[episode][:1])
-    frames, rewards = dream_with(model, policies[policy], first[0])
-    film = side_by_side({"dream": frames}, _captions(rewards, model.spec.dt_s))
-    title = f"The same start dreamed in closed loop: dreamed return {rewards.sum():.4g}"
-    return [*films, _keep(folder / "dream.mp4", title, film, fps, CLOSED_NOTE)]
+    real, rewards = replay(world, seed + episode, scored[policy].actions[episode])
+    dreamed, promised = dream_with(model, policies[policy], real[0])
+    film = _beside({"policy in MuJoCo": real, "policy in its dream": dreamed}, dt_s)
+    title = f"The median start, each world by itself: return {rewards.sum():.4g}, dreamed {promised.sum():.4g}"
+    return [*films, _keep(folder / "closed-loop.mp4", title, film, dt_s, CLOSED_NOTE)]
 
 
 def physics_film(
-    arm: str, model: WorldModel, world: WorldConfig, scored: Sequence[Scored], seed: int, folder: Path
+    model: WorldModel, world: WorldConfig, scored: Mapping[str, Sequence[Scored]], seed: int, folder: Path
 ) -> Film:
-    """The median episode of an arm in MuJoCo alone."""
-    policy, episode = by_score(scored)["median"]
-    frames, rewards = replay(world, seed + episode, scored[policy].actions[episode])
-    film = side_by_side({"physics": frames}, _captions(rewards, model.spec.dt_s))
-    title = f"Trained in {arm}, in physics: median episode, return {rewards.sum():.4g}"
-    return _keep(folder / f"physics-{arm}.mp4", title, film, 1.0 / model.spec.dt_s, PHYSICS_NOTE)
+    """The median episode of each arm, in MuJoCo alone, next to each other."""
+    panels, said = {}, []
+    for arm, members in scored.items():
+        policy, episode = by_score(members)["median"]
+        panels[f"from {arm}"], rewards = replay(world, seed + episode, members[policy].actions[episode])
+        said.append(f"{arm} {rewards.sum():.4g}")
+    title = f"In MuJoCo, by where the policy was trained: returns {', '.join(said)}"
+    return _keep(folder / "physics.mp4", title, _beside(panels, model.spec.dt_s), model.spec.dt_s, PHYSICS_NOTE)
+
+
+def _beside(panels: Mapping[str, np.ndarray], dt_s: float) -> np.ndarray:
+    """Films of perhaps different length; a shorter one stands still at its end."""
+    steps = max(map(len, panels.values()))
+    same = {name: frames[np.minimum(np.arange(steps), len(frames) - 1)] for name, frames in panels.items()}
+    return side_by_side(same, [f"{t * dt_s:.1f} s" for t in range(steps)])
 
 
 def _begin(model: WorldModel, first: np.ndarray) -> Simulator:
@@ -126,12 +137,7 @@ def _begin(model: WorldModel, first: np.ndarray) -> Simulator:
     return simulator
 
 
-def _captions(rewards: np.ndarray, dt_s: float) -> list[str]:
-    total = np.concatenate([[0.0], np.cumsum(rewards)])
-    return [f"{t * dt_s:.1f} s   {value:.0f}" for t, value in enumerate(total)]
-
-
-def _keep(path: Path, title: str, film: np.ndarray, fps: float, note: str) -> Film:
-    content = mp4_bytes(film, fps)
+def _keep(path: Path, title: str, film: np.ndarray, dt_s: float, note: str) -> Film:
+    content = mp4_bytes(film, 1.0 / dt_s)
     write_atomically(path, content)
     return Film(title, content, note)

@@ -55,12 +55,10 @@ def main(cfg: GapConfig, run: Run) -> None:
     figures |= opened.horizons(rng) | looped.figures(rng) | _own_actions(scored["imagination"], rng)
     run.figures = {name: figure.to_dict() for name, figure in figures.items()}
     run.figure("physics_frames", model_frames(model), unit="frames")
-    films = [
-        *imagination_films(model, world, [arm.policy for arm in arms["imagination"]], scored["imagination"],
-                           cfg.evaluation_seed, run.folder / "videos"),
-        *(physics_film(place, model, world, scored[place], cfg.evaluation_seed, run.folder / "videos")
-          for place in places if place == "physics"),
-    ]  # fmt: skip
+    policies, shown = [arm.policy for arm in arms["imagination"]], run.folder / "videos"
+    films = imagination_films(model, world, policies, scored["imagination"], cfg.evaluation_seed, shown)
+    trained = {place: scored[place] for place in places}
+    films.append(physics_film(model, world, trained, cfg.evaluation_seed, shown))
     _report(cfg, run, model, arms, scored, opened, looped, films, rng)
 
 

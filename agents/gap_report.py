@@ -141,7 +141,7 @@ def summary(world: str, figures: Mapping[str, Mapping[str, Any]], short: Sequenc
         parts.append(
             f", the same configuration trained in MuJoCo {interval(figures[f'{graded}_physics'])} (ratio {ratio})"
         )
-    tail = f"{len(short)} thing(s) failed or fell short; the first table says which." if short else "Every bar is met."
+    tail = f"{len(short)} thing(s) failed or fell short; the tables below say which." if short else "Every bar is met."
     return f"{''.join(parts)}. {tail}"
 
 

@@ -71,7 +71,10 @@ class Policy:
                 lambda _: cfg.learning_rate,
                 **policy_kwargs(cfg),
             )
-            network.load_state_dict(load_file(folder / "policy.safetensors"), strict=True)
+            tensors = load_file(folder / "policy.safetensors")
+            if not all(bool(torch.isfinite(value).all()) for value in tensors.values()):
+                raise ValueError("NaN or infinity")
+            network.load_state_dict(tensors, strict=True)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise VideoSimError(f"{folder} holds no policy that can be read; train it again with `videosim agent`") from error
         network.set_training_mode(False)

@@ -1,0 +1,113 @@
+"""Regenerate the README's results from the committed ``experiments/results/<world>/result.json`` files.
+
+    python experiments/results.py            rewrite the part between the markers
+    python experiments/results.py --check    exit status 1 where the README does not say what the files say
+
+Every figure comes with its interval, n, seeds, hardware and command; none is typed by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import MISSING, asdict, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from videosim import config as configs
+from videosim.agents.bars import judged
+from videosim.agents.gap_report import LABELS, interval
+from videosim.cli import COMMANDS
+
+ROOT = Path(__file__).parents[1]
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+MAIN = (
+    ("return_imagination", "return_physics", "return_true_state", "return_random"),
+    ("success_imagination", "success_physics", "success_true_state", "success_random"),
+    ("time_upright_imagination", "time_upright_physics"),
+    ("return_ratio", "return_ratio_normalised", "return_dreamed", "transfer_drop"),
+    ("open_loop_horizon_frames", "open_loop_horizon_frames_strict", "open_loop_horizon_frames_copy_last"),
+    ("closed_loop_horizon_frames", "pearson_r", "physics_frames"),
+)
+
+
+def section(folder: Path) -> str:
+    """Markdown of every result below ``folder``; a sentence where there is none."""
+    files = sorted(folder.glob("*/result.json"))
+    parts = [_world(path.parent.name, json.loads(path.read_text())) for path in files]
+    return "\n\n".join(parts) or "No result has been committed yet."
+
+
+def rewritten(text: str, body: str) -> str:
+    """``text`` with ``body`` between the markers."""
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        raise SystemExit(f"README.md needs {BEGIN} and {END} once each")
+    before, rest = text.split(BEGIN)
+    return f"{before}{BEGIN}\n{body}\n{END}{rest.split(END)[1]}"
+
+
+def _world(name: str, result: dict[str, Any]) -> str:
+    figures = result["figures"]
+    bars = {figure: (bar, said) for figure, bar, _, _, said in judged(name, figures)}
+    order = [figure for group in MAIN for figure in group if figure in figures]
+    lines = [f"### {name}", "", "| figure | value [95 % interval] | n | unit | bar |", "|---|---|---|---|---|"]
+    for key in order or sorted(figures):  # a command other than `gap` shows everything
+        figure = figures[key]
+        asked = "≥ {:g}: {}".format(*bars[key]) if key in bars else ""
+        cells = (
+            LABELS.get(key) or key.replace("_", " "),
+            interval(figure),
+            _plain(figure.get("n")),
+            figure.get("unit"),
+        )
+        lines.append("| " + " | ".join([*(str(cell or "") for cell in cells), asked]) + " |")
+    hardware = result.get("hardware") or {}
+    machine = ", ".join(str(hardware[key]) for key in ("cpu", "gpu") if hardware.get(key))
+    commit = (result.get("versions") or {}).get("commit", "unknown")
+    seeds = ", ".join(map(str, result.get("seeds") or [])) or "none"
+    made = f"Seeds {seeds}; {hardware.get('cores')} cores of {machine}; commit {commit}; `{command(result)}`"
+    return "\n".join([*lines, "", made])
+
+
+def command(result: dict[str, Any]) -> str:
+    """The command line that gives this result: every setting that is not the default."""
+    schema = getattr(configs, COMMANDS[result["command"]].config)
+    words = [f"{key}={_word(value)}" for key, value in _changes(schema(), result["config"])]
+    return " ".join(["videosim", result["command"], *words])
+
+
+def _changes(default: Any, given: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    known = {field.name: getattr(default, field.name, MISSING) for field in fields(default)}
+    found: list[tuple[str, Any]] = []
+    for key, value in given.items():
+        if key == "out" or key not in known:
+            continue
+        usual = known[key]
+        if is_dataclass(usual) and isinstance(value, dict):
+            found += _changes(usual, value, f"{prefix}{key}.")
+        elif value != (asdict(usual) if is_dataclass(usual) else usual):  # type: ignore[arg-type]
+            found.append((prefix + key, value))
+    return found
+
+
+def _word(value: Any) -> str:
+    return json.dumps(value).replace(" ", "").replace('"', "") if isinstance(value, (list, dict)) else str(value)
+
+
+def _plain(number: Any) -> str:
+    return "" if number is None else f"{number:,}"
+
+
+def main() -> None:
+    readme = ROOT / "README.md"
+    text = readme.read_text()
+    wanted = rewritten(text, section(ROOT / "experiments" / "results"))
+    if "--check" in sys.argv[1:]:
+        if text != wanted:
+            raise SystemExit("README.md does not show the committed results; run python experiments/results.py")
+    else:
+        readme.write_text(wanted)
+
+
+if __name__ == "__main__":
+    main()
