@@ -76,7 +76,9 @@ class Policy:
                 raise ValueError("NaN or infinity")
             network.load_state_dict(tensors, strict=True)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-            raise VideoSimError(f"{folder} holds no policy that can be read; train it again with `videosim agent`") from error
+            raise VideoSimError(
+                f"{folder} holds no policy that can be read; train it again with `videosim agent`"
+            ) from error
         network.set_training_mode(False)
         return cls(network, cfg)
 
