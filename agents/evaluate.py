@@ -24,8 +24,8 @@ Act = Callable[[np.ndarray], np.ndarray]  # scaled policy inputs (n, size) -> ac
 
 @dataclass
 class Scores:
-    """Of n episodes: returns ``(n,)``; success ``(n,)`` bool, true in the last step; sensors ``(n, T+1, S)`` on the way,
-    NaN after an early end; lengths ``(n,)``."""
+    """Of n episodes: returns ``(n,)``; success ``(n,)`` bool, true in the last step; sensors ``(n, T+1, S)`` on the
+    way, NaN after an early end; lengths ``(n,)``."""
 
     returns: np.ndarray
     success: np.ndarray
@@ -72,8 +72,8 @@ def in_physics(act: Act, observer: Observer, world: WorldConfig, model: WorldMod
 
 @torch.no_grad()
 def in_imagination(policy: Policy, model: WorldModel, world: WorldConfig, episodes: int, seed: int) -> Scores:
-    """The same episodes dreamed: the first real frame of each, then nothing but the model. ``success`` is unknown to the
-    model and stays False."""
+    """The same episodes dreamed: the first real frame of each, then nothing but the model. ``success`` is unknown to
+    the model and stays False."""
     spec = model.spec
     env = PhysicsEnv(world)
     frames, truth = [], []

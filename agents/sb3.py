@@ -1,8 +1,8 @@
 """Stable-Baselines3 on both sides of the comparison: two ``VecEnv`` with the same policy input and the same action box.
 
-Actions are given in [-1, 1] on both sides. ``ImaginationVecEnv`` is one batched model, not n models; ``PhysicsVecEnv`` is
-MuJoCo seen through an ``Observer``. Both restart finished rows and report SB3's ``terminal_observation`` and
-``TimeLimit.truncated``.
+Actions are given in [-1, 1] on both sides. ``ImaginationVecEnv`` is one batched model, not n models;
+``PhysicsVecEnv`` is MuJoCo seen through an ``Observer``. Both restart finished rows and report SB3's
+``terminal_observation`` and ``TimeLimit.truncated``.
 """
 
 from __future__ import annotations

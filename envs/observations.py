@@ -1,5 +1,5 @@
-"""The same policy input in both worlds. In imagination the model's own belief; in physics the model filters real frames;
-and, as a reference that no camera gives, the true state.
+"""The same policy input in both worlds. In imagination the model's own belief; in physics the model filters real
+frames; and, as a reference that no camera gives, the true state.
 
 Every input is scaled once, by the model's own scales, so that a policy can move between worlds without noticing.
 """

@@ -61,7 +61,7 @@ class PhysicsEnv(gymnasium.Env):
     Raises VideoSimError on an unknown world, observation, render mode, camera, or a bad action or state.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": round(RATE_HZ)}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": round(RATE_HZ)}  # type: ignore[misc]
 
     def __init__(
         self,
@@ -81,7 +81,8 @@ class PhysicsEnv(gymnasium.Env):
         self._source = make_source(self.world.id)
         self._varied = _varied_fields(self._source)
         self._knowledge = knowledge(self.world.id, self._source)
-        self._make_renderer, self._renderer = renderer, None
+        self._make_renderer = renderer
+        self._renderer: Renderer | None = None
         self._camera = _camera(self._source.model, self.world.camera)
         if self.world.field_of_view_deg and self._camera:
             self._source.model.camera(self._camera).fovy[:] = self.world.field_of_view_deg
@@ -96,12 +97,15 @@ class PhysicsEnv(gymnasium.Env):
         )
         self.metadata = {**self.metadata, "render_fps": max(1, round(1.0 / dt_s))}  # type: ignore[misc]
         self.action_space = gymnasium.spaces.Box(
-            np.float32(self.world_spec.action.low), np.float32(self.world_spec.action.high), dtype=np.float32
+            np.array(self.world_spec.action.low, np.float32),
+            np.array(self.world_spec.action.high, np.float32),
+            dtype=np.float32,
         )
         state = gymnasium.spaces.Box(-np.inf, np.inf, (self.world_spec.sensors.size,), np.float32)
         pixels = gymnasium.spaces.Box(0, 255, self.world_spec.frame.shape, np.uint8)
         both = gymnasium.spaces.Dict({"pixels": pixels, "state": state})
-        self.observation_space = {"state": state, "pixels": pixels, "dict": both}[obs]
+        spaces: dict[str, gymnasium.Space[Any]] = {"state": state, "pixels": pixels, "dict": both}
+        self.observation_space = spaces[obs]
         self._steps = 0
         self._picture: np.ndarray | None = None  # the frame of the current state, drawn at most once
 
@@ -128,7 +132,8 @@ class PhysicsEnv(gymnasium.Env):
         action = self.world_spec.action.check(action)
         if action.shape != (self.world_spec.action.size,):
             raise VideoSimError(f"step takes one action of shape ({self.world_spec.action.size},); got {action.shape}")
-        total, over, info = 0.0, False, {}
+        total, over = 0.0, False
+        info: dict[str, Any] = {}
         for _ in range(self.world.action_repeat):  # to the end, so that every step lasts dt_s, also the last one
             reward, ended, info = self._source.advance(action)
             total += 0.0 if over else reward

@@ -1,6 +1,7 @@
 """Many physics environments in a few processes: MuJoCo and rendering run beside each other, arrays come back stacked.
 
-Knows no model and no policy. Episodes restart by themselves; what the last step of an episode showed is kept in ``final``.
+Knows no model and no policy. Episodes restart by themselves; what the last step of an episode showed is kept in
+``final``.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from videosim.errors import VideoSimError
 class PoolStep:
     """One step of n environments.
 
-    frames uint8 ``(n, H, W, 3)`` or None where nothing is rendered, sensors float32 ``(n, S)``: after an end, those of the
-    new episode; rewards float32, terminated, truncated, success bool ``(n,)``; final: row -> (frame or None, sensors) of
-    the frame that ended an episode.
+    frames uint8 ``(n, H, W, 3)`` or None where nothing is rendered, sensors float32 ``(n, S)``: after an end, those
+    of the new episode; rewards float32, terminated, truncated, success bool ``(n,)``; final: row -> (frame or None,
+    sensors) of the frame that ended an episode.
     """
 
     frames: np.ndarray | None
@@ -105,27 +106,27 @@ def _serve(pipe: Connection, world: WorldConfig, count: int, render: bool) -> No
         look: Callable[[Any], np.ndarray | None] = (lambda env: env.render()) if render else (lambda env: None)
         while True:
             kind, value = pipe.recv()
+            results: list[tuple[float, bool, bool, bool]] = []
+            final: dict[int, tuple[np.ndarray | None, np.ndarray]] = {}
             if kind == "reset":
                 for env, seed in zip(envs, value, strict=True):
                     env.reset(seed=seed)
                 results = [(0.0, False, False, False)] * count
-                final = {}
             else:
-                results, final = [], {}
                 for row, (env, action) in enumerate(zip(envs, value, strict=True)):
                     _, reward, terminated, truncated, info = env.step(action)
                     results.append((reward, terminated, truncated, bool(info.get("success", False))))
                     if terminated or truncated:
                         final[row] = (look(env), env.sensors())
                         env.reset()
-            rewards, terminated, truncated, success = (np.array(column) for column in zip(*results, strict=True))
+            rewards, over, timed_out, success = (np.array(column) for column in zip(*results, strict=True))
             pictures = [look(env) for env in envs]
             step = PoolStep(
                 frames=np.stack(pictures) if render else None,  # type: ignore[arg-type]
                 sensors=np.stack([env.sensors() for env in envs]),
                 rewards=rewards.astype(np.float32),
-                terminated=terminated.astype(bool),
-                truncated=truncated.astype(bool),
+                terminated=over.astype(bool),
+                truncated=timed_out.astype(bool),
                 success=success.astype(bool),
                 final=final,
             )

@@ -182,7 +182,7 @@ def scripted(rng: np.random.Generator, skill: float) -> Behaviour:
 
     def act(sensors: np.ndarray) -> np.ndarray:
         nonlocal noise
-        pusher, red, goal = np.float64(sensors[:2]), np.float64(sensors[2:4]), np.float64(sensors[-2:])
+        pusher, red, goal = (np.asarray(part, np.float64) for part in (sensors[:2], sensors[2:4], sensors[-2:]))
         to_goal = goal - red
         distance = float(np.linalg.norm(to_goal))
         ahead = to_goal / max(distance, 1e-6)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import gymnasium
 import numpy as np
@@ -109,7 +109,7 @@ class GymnasiumSource:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # an older version of a task is the user's choice
-                self._env: Any = gymnasium.make(name, disable_env_checker=True).unwrapped
+                self._env = cast(Any, gymnasium.make(name, disable_env_checker=True).unwrapped)
         except ImportError as error:
             raise VideoSimError(
                 f"gymnasium's MuJoCo tasks need {error.name!r}; run `pip install gymnasium[mujoco]`"
@@ -157,4 +157,4 @@ def make_source(world_id: str) -> Source:
             f"the world id {world_id!r} names no source of physics; write dm_control:<domain>-<task>, gymnasium:<Id> "
             "or videosim:<scene>"
         )
-    return MAKERS[kind](name)
+    return cast(Source, MAKERS[kind](name))

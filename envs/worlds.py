@@ -85,10 +85,10 @@ def _cartpole_scripted(rng: np.random.Generator, skill: float) -> Behaviour:
 CARTPOLE = Knowledge(
     sensor_spec(
         [
-            ("cart_position", "m", -1.8, 1.8),
+            ("cart_position", "m", -2.05, 2.05),
             *_turn("pole_angle"),
             ("cart_velocity", "m/s", -8.0, 8.0),
-            ("pole_velocity", "rad/s", -16.0, 16.0),
+            ("pole_velocity", "rad/s", -30.0, 30.0),
         ]
     ),
     _cartpole_read,
@@ -185,7 +185,7 @@ CHEETAH = Knowledge(
             ("root_x_velocity", "m/s", -5.0, 5.0),
             ("root_z_velocity", "m/s", -5.0, 5.0),
             ("root_pitch_velocity", "rad/s", -10.0, 10.0),
-            *((f"{joint}_velocity", "rad/s", -25.0, 25.0) for joint in CHEETAH_JOINTS),
+            *((f"{joint}_velocity", "rad/s", -30.0, 30.0) for joint in CHEETAH_JOINTS),
         ]
     ),
     _cheetah_read,
@@ -236,7 +236,8 @@ Column = Callable[[np.ndarray], np.ndarray]  # sensors (n, T+1, S) of whole epis
 
 
 def time_upright(sensors: np.ndarray) -> np.ndarray:
-    """Fraction of the second half of an episode with the pole near upright and nearly at rest: spinning does not count."""
+    """Fraction of the second half of an episode with the pole near upright and nearly at rest: spinning does not
+    count."""
     late = sensors[:, sensors.shape[1] // 2 :]
     cos, spin = (late[..., CARTPOLE.sensors.names.index(name)] for name in ("cos_pole_angle", "pole_velocity"))
     return ((cos > 0.95) & (np.abs(spin) < 2.0)).mean(1)

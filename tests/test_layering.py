@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"errors"},
     {"types", "config", "run", "statistics", "registration", "__init__"},
-    {"data", "metrics", "video", "actions", "tokenizers", "heads"},
+    {"data", "metrics", "video", "plots", "report", "actions", "tokenizers", "heads"},
     {"dynamics"},
     {"recurrent"},
     {"world_model"},

@@ -1,8 +1,8 @@
 """Every configuration dataclass, free of torch and of physics.
 
-Hydra composes them from ``configs/`` and the command line; ``to_dict``/``from_dict`` store them in a checkpoint by their
-``kind``, so that a file can never name code to import. They are plain (Hydra cannot compose frozen dataclasses); treat
-them as immutable once composed.
+Hydra composes them from ``configs/`` and the command line; ``to_dict``/``from_dict`` store them in a checkpoint by
+their ``kind``, so that a file can never name code to import. They are plain (Hydra cannot compose frozen
+dataclasses); treat them as immutable once composed.
 """
 
 from __future__ import annotations

@@ -70,8 +70,8 @@ class Corpus:
         return np.concatenate(parts)
 
     def pairs(self, where: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-        """Consecutive frames at ``where`` ``(B, 2)``: uint8 ``(B, 2, H, W, 3)``, backgrounds uint8 ``(B, H, W, 3)`` and the
-        sensors ``(B, S)`` of the second frame."""
+        """Consecutive frames at ``where`` ``(B, 2)``: uint8 ``(B, 2, H, W, 3)``, backgrounds uint8 ``(B, H, W, 3)``
+        and the sensors ``(B, S)`` of the second frame."""
         frames = np.stack([self.frames[row][t : t + 2] for row, t in where])
         index = torch.as_tensor(self.first[where[:, 0]] + where[:, 1] + 1)
         return torch.as_tensor(frames), torch.as_tensor(self.background[where[:, 0]]), self.sensors[index]

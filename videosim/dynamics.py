@@ -1,4 +1,5 @@
-"""What every dynamics core promises. Envs, agents and the simulator see this interface and nothing of the kind behind it.
+"""What every dynamics core promises. Envs, agents and the simulator see this interface and nothing of the kind behind
+it.
 
 A state is a dict of plain tensors with the batch first: copy it to branch, index it to reset rows, stack it to batch. A
 cached step equals the uncached forward pass. Samplers take one generator per row; a deterministic core ignores them.
@@ -48,9 +49,7 @@ class Dynamics(nn.Module, ABC):
         """Absorb one real frame that followed ``action``."""
 
     @abstractmethod
-    def step(
-        self, state: State, action: Tensor, rngs: Sequence[torch.Generator] | None = None
-    ) -> tuple[State, Tensor]:
+    def step(self, state: State, action: Tensor, rngs: Sequence[torch.Generator] | None = None) -> tuple[State, Tensor]:
         """Imagine one frame; returns the next state and its latents ``(B, N, D)``."""
 
     @abstractmethod
@@ -73,9 +72,7 @@ class Dynamics(nn.Module, ABC):
         ``(B, T)``: False where the transition does not exist."""
 
 
-def build_dynamics(
-    config: DynamicsConfig, tokens: int, width: int, action_width: int, sensors: int
-) -> Dynamics:
+def build_dynamics(config: DynamicsConfig, tokens: int, width: int, action_width: int, sensors: int) -> Dynamics:
     """The core that ``config.kind`` names: the only place that knows the kinds."""
     if isinstance(config, RecurrentConfig):
         from videosim.recurrent import RecurrentDynamics

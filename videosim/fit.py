@@ -1,4 +1,5 @@
-"""One training loop for every network: AdamW, warm-up and cosine, clipping, an average of the weights, exact resumption.
+"""One training loop for every network: AdamW, warm-up and cosine, clipping, an average of the weights, exact
+resumption.
 
 Batches are a function of (seed, stage, step) alone, so a run that was stopped and resumed ends with the same weights.
 The state on disk is one safetensors file; nothing on the load path can run code.
@@ -71,9 +72,9 @@ def fit(
 ) -> None:
     """Train ``module``'s trainable parameters in place and leave it with its averaged weights.
 
-    ``loss(step, rng)`` builds its own batch. ``evaluate()`` scores the averaged weights; its entry ``"score"`` (lower is
-    better) chooses which average is kept. Resumes from ``folder`` when a state
-    of this stage is there; returns at once when it is finished.
+    ``loss(step, rng)`` builds its own batch. ``evaluate()`` scores the averaged weights; its entry ``"score"`` (lower
+    is better) chooses which average is kept. Resumes from ``folder`` when a state of this stage is there;
+    returns at once when it is finished.
 
     Raises VideoSimError when the loss is not finite.
     """
@@ -125,7 +126,11 @@ def fit(
     module.train()
     for step in range(progress["step"], schedule.steps):
         done = step / schedule.steps
-        rate = schedule.learning_rate * min(1.0, (step + 1) / WARMUP) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+        rate = (
+            schedule.learning_rate
+            * min(1.0, (step + 1) / WARMUP)
+            * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+        )
         for group in optimizer.param_groups:
             group["lr"] = rate
         rng = torch.Generator().manual_seed((seed * 1_000_003 + step) * 17 + sum(map(ord, stage)))

@@ -21,7 +21,9 @@ PROBE_PAIRS = 8192
 PROBE_STEPS = 600
 
 
-def _pairs(model: WorldModel, corpus: Corpus, count: int, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def _pairs(
+    model: WorldModel, corpus: Corpus, count: int, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
     starts = corpus.starts(1)
     where = starts[rng.choice(len(starts), size=min(count, len(starts)), replace=False)]
     frames, _, sensors = corpus.pairs(where)
@@ -29,8 +31,8 @@ def _pairs(model: WorldModel, corpus: Corpus, count: int, rng: np.random.Generat
 
 
 def tokenizer_gate(model: WorldModel, train: Corpus, test: Corpus, seed: int) -> dict[str, Any]:
-    """``psnr_full`` and ``psnr_moving`` [dB] of held-out frames, and ``probe``: the root-mean-square error of each sensor
-    as a fraction of its range."""
+    """``psnr_full`` and ``psnr_moving`` [dB] of held-out frames, and ``probe``: the root-mean-square error of each
+    sensor as a fraction of its range."""
     rng = np.random.default_rng([seed, 7])
     model.eval()
     starts = test.starts(1)
@@ -49,7 +51,9 @@ def tokenizer_gate(model: WorldModel, train: Corpus, test: Corpus, seed: int) ->
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        probe = nn.Sequential(nn.Linear(x.shape[1], 128), nn.SiLU(), nn.Linear(128, 128), nn.SiLU(), nn.Linear(128, y.shape[1]))
+        probe = nn.Sequential(
+            nn.Linear(x.shape[1], 128), nn.SiLU(), nn.Linear(128, 128), nn.SiLU(), nn.Linear(128, y.shape[1])
+        )
     optimizer = torch.optim.AdamW(probe.parameters(), lr=2e-3, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, PROBE_STEPS)
     for _ in range(PROBE_STEPS):

@@ -57,8 +57,11 @@ class Heads(nn.Module):
         mean, log_std = self._members(action, next_features, age)
         return ((2.0 * log_std).exp().mean(0) + mean.square().mean(0)).sqrt()
 
-    def error_loss(self, action: Tensor, next_features: Tensor, age: Tensor, error: Tensor, rng: torch.Generator) -> Tensor:
-        """Gaussian negative log-likelihood of the true ``error`` ``(B, S)``; each member sees a random half of the rows."""
+    def error_loss(
+        self, action: Tensor, next_features: Tensor, age: Tensor, error: Tensor, rng: torch.Generator
+    ) -> Tensor:
+        """Gaussian negative log-likelihood of the true ``error`` ``(B, S)``; each member sees a random half of the
+        rows."""
         mean, log_std = self._members(action, next_features, age)
         nll = log_std + 0.5 * ((error.detach() - mean) * (-log_std).exp()).square()
         half = (torch.rand(nll.shape[:2], generator=rng) < 0.5).float()

@@ -1,5 +1,5 @@
-"""How far a model can be trusted on episodes it has not seen: open-loop error, reward error, and whether its uncertainty
-knows. Works on cached latents, so training can afford it often."""
+"""How far a model can be trusted on episodes it has not seen: open-loop error, reward error, and whether its
+uncertainty knows. Works on cached latents, so training can afford it often."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def open_loop_scores(model: WorldModel, corpus: Corpus, horizon: int, count: int
     ``horizon_frames``: median first step at which the state error (root mean square over sensors, each as a fraction of
     its range) passes 10 %; ``state_error_{5,15,50}``; ``state_error_mean`` over the horizon; ``reward_error``: absolute
     error of the mean reward per step, in rewards; ``uncertainty_spearman``: rank correlation of uncertainty with the
-    true state error; ``uncertainty_threshold``: the uncertainty that 95 % of the steps with a state error under 10 % stay
-    below.
+    true state error; ``uncertainty_threshold``: the uncertainty that 95 % of the steps with a state error under 10 %
+    stay below.
     """
     length = min(CONTEXT - 1 + horizon, int(np.max(corpus.lengths)))
     starts = corpus.starts(length)

@@ -31,7 +31,9 @@ class RecurrentDynamics(Dynamics):
         self.tokens, self.width = tokens, width
         size, memory, hidden = tokens * width, config.memory, config.hidden
         self.feature_size = memory + size + sensors
-        self.inputs = nn.Sequential(nn.Linear(2 * size + sensors + action_width, hidden), nn.LayerNorm(hidden), nn.SiLU())
+        self.inputs = nn.Sequential(
+            nn.Linear(2 * size + sensors + action_width, hidden), nn.LayerNorm(hidden), nn.SiLU()
+        )
         self.cell = nn.GRUCell(hidden, memory)
         self.norm = nn.LayerNorm(memory)
         self.trunk = nn.Sequential(
@@ -86,9 +88,7 @@ class RecurrentDynamics(Dynamics):
         sensors = self._correct(ahead["memory"], ahead["sensors"], seen, ahead["latents"])
         return {**ahead, "latents": seen, "sensors": sensors, "age": torch.zeros_like(ahead["age"])}
 
-    def step(
-        self, state: State, action: Tensor, rngs: Sequence[torch.Generator] | None = None
-    ) -> tuple[State, Tensor]:
+    def step(self, state: State, action: Tensor, rngs: Sequence[torch.Generator] | None = None) -> tuple[State, Tensor]:
         ahead = self._advance(state, action)
         return ahead, self.latents(ahead)
 

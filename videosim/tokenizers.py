@@ -85,7 +85,8 @@ class ConvTokenizer(Tokenizer):
 
         layers = [nn.Conv2d(config.channels, previous, 3, padding=1), nn.SiLU()]
         for width in [*reversed(config.widths[:-1]), 12]:
-            # Sub-pixel upsampling for the last, full-resolution step; nearest elsewhere: cheap on a CPU, no checkerboard.
+            # Sub-pixel upsampling for the last, full-resolution step; nearest elsewhere: cheap on a CPU, no
+            # checkerboard.
             last = width == 12
             if not last:
                 layers += [nn.Upsample(scale_factor=2), nn.Conv2d(previous, width, 3, padding=1), nn.SiLU()]
@@ -94,7 +95,11 @@ class ConvTokenizer(Tokenizer):
             previous = width
         self.decoder = nn.Sequential(*layers)
         self.probe = nn.Sequential(
-            nn.Linear(2 * self.tokens * self.width, 128), nn.SiLU(), nn.Linear(128, 128), nn.SiLU(), nn.Linear(128, sensors)
+            nn.Linear(2 * self.tokens * self.width, 128),
+            nn.SiLU(),
+            nn.Linear(128, 128),
+            nn.SiLU(),
+            nn.Linear(128, sensors),
         )
 
     def _encode(self, images: Tensor) -> Tensor:

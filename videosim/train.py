@@ -1,4 +1,5 @@
-"""`videosim train`: from an episode store to a checkpoint. Tokenizer, gate, latent cache, dynamics and heads, in that order.
+"""`videosim train`: from an episode store to a checkpoint. Tokenizer, gate, latent cache, dynamics and heads, in that
+order.
 
 Knows nothing of environments or policies. Resumes where it was stopped.
 """
@@ -89,9 +90,12 @@ def main(cfg: TrainConfig, run: Run) -> None:
         "Tokenizer gate": {k: v for k, v in gate.items() if k != "probe"}
         | {f"probe error {k} (fraction of range)": v for k, v in gate["probe"].items()},
         "Open loop on held-out episodes": scores,
-        "Uncertainty": {"threshold": scores["uncertainty_threshold"], "rank correlation": scores["uncertainty_spearman"]},
-        "Limits": "The model knows what its data showed. Figures above hold for held-out episodes of the same behaviours; "
-        "a policy may lead it elsewhere. Watch info['uncertainty'] and check every result in the physics.",
+        "Uncertainty": {
+            "threshold": scores["uncertainty_threshold"],
+            "rank correlation": scores["uncertainty_spearman"],
+        },
+        "Limits": "The model knows what its data showed. Figures above hold for held-out episodes of the same "
+        "behaviours; a policy may lead it elsewhere. Watch info['uncertainty'] and check every result in the physics.",
     }
     save_checkpoint(run.folder / "checkpoint", model, card)
 
@@ -144,11 +148,14 @@ class _Imagination(torch.nn.Module):
 
 
 def train_dynamics(model: WorldModel, cfg: TrainConfig, train: Corpus, test: Corpus, run: Run) -> None:
-    """Fit action tokens, dynamics and heads on windows of cached latents; keep the average best on held-out episodes."""
+    """Fit action tokens, dynamics and heads on windows of cached latents; keep the average best on held-out
+    episodes."""
     starts = train.starts(cfg.window)
     ended = train.terminated.bool().any()
-    # Windows that hold a termination are rare and decide the continue head: half of every batch, where there are any.
-    near_end = starts[[bool(train.terminated[f : f + cfg.window].any()) for f in train.first[starts[:, 0]] + starts[:, 1]]]
+    # Windows that hold a termination are rare and decide the continue head: a quarter of every batch.
+    near_end = starts[
+        [bool(train.terminated[f : f + cfg.window].any()) for f in train.first[starts[:, 0]] + starts[:, 1]]
+    ]
 
     def loss(step: int, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         where = starts[torch.randint(len(starts), (cfg.batch,), generator=rng).numpy()]
@@ -166,7 +173,9 @@ def train_dynamics(model: WorldModel, cfg: TrainConfig, train: Corpus, test: Cor
         fit("dynamics", _Imagination(model), loss, schedule, run.folder, cfg.seed, bar, evaluate)
 
 
-def imagination_loss(model: WorldModel, batch: dict[str, Tensor], rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+def imagination_loss(
+    model: WorldModel, batch: dict[str, Tensor], rng: torch.Generator
+) -> tuple[Tensor, dict[str, float]]:
     """Loss of dynamics and heads on one batch of windows (raw latents and sensors in units, see ``Corpus.windows``)."""
     latents = (batch["latents"] - model.latent_mean) / model.latent_std
     sensors = (batch["sensors"] - model.sensor_mean) / model.sensor_std

@@ -1,10 +1,11 @@
-"""The nouns of the project: what a frame, an action, a sensor, a world and an episode are. Knows no torch and no physics.
+"""The nouns of the project: what a frame, an action, a sensor, a world and an episode are. Knows no torch and no
+physics.
 
 Time, said once: ``frames[t]`` --``actions[t]``--> ``frames[t+1]``; ``rewards[t]`` belongs to ``actions[t]``. An episode
 holds T+1 frames (and sensor rows, and physics states) for T actions and T rewards.
 
-Alphabet used in every docstring: ``B`` batch, ``T`` transitions, ``K`` context frames, ``N`` tokens per frame, ``D`` latent
-width, ``A`` action size, ``S`` sensors, ``H W`` pixels.
+Alphabet used in every docstring: ``B`` batch, ``T`` transitions, ``K`` context frames, ``N`` tokens per frame, ``D``
+latent width, ``A`` action size, ``S`` sensors, ``H W`` pixels.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ class ActionSpec:
         return low + (np.clip(np.asarray(actions, np.float32), -1.0, 1.0) + 1.0) * 0.5 * (high - low)
 
     def check(self, actions: np.ndarray) -> np.ndarray:
-        """Return ``actions`` as float32 ``(…, A)``, or raise VideoSimError on a wrong size, NaN, or a value out of bounds."""
+        """Return ``actions`` as float32 ``(…, A)``, or raise VideoSimError on a wrong size, NaN, or a value out of
+        bounds."""
         array = np.asarray(actions, np.float32)
         if array.ndim == 0 or array.shape[-1] != self.size:
             raise VideoSimError(f"an action has {self.size} numbers ({', '.join(self.names)}); got shape {array.shape}")
@@ -71,8 +73,8 @@ class ActionSpec:
 class SensorSpec:
     """The physical state as readable numbers: name, unit and physical range of each of ``S`` sensors.
 
-    An angle that wraps is given as its cosine and sine (unit "1"). ``low``/``high`` is the range in which the true system
-    stays; state errors are reported in units and as a fraction of ``high - low``.
+    An angle that wraps is given as its cosine and sine (unit "1"). ``low``/``high`` is the range in which the true
+    system stays; state errors are reported in units and as a fraction of ``high - low``.
     """
 
     names: tuple[str, ...]
@@ -130,8 +132,8 @@ class Episode:
     rewards   float32 (T,)
     sensors   float32 (T+1, S)
     physics   float64 (T+1, P) full simulator state, P = 0 where there is none
-    terminated bool   (T,) True where the task said "over" at that transition (never for a time limit). Recording may go on
-              past the first True, so that a model sees what lies beyond the end
+    terminated bool   (T,) True where the task said "over" at that transition (never for a time limit). Recording may
+              go on past the first True, so that a model sees what lies beyond the end
     behaviour what acted, e.g. "random", "noise", "policy:<name>"
     seed      the seed the episode was started with
     """

@@ -31,8 +31,8 @@ POLICY_INPUTS = ("latent", "state")
 class StepOut:
     """One imagined transition of B rows.
 
-    latents ``(B, N, D)``, rewards ``(B,)`` in the world's units, terminated_prob ``(B,)`` in [0, 1], uncertainty ``(B,)``:
-    the expected state error as a fraction of the sensors' range, sensors ``(B, S)`` in their units.
+    latents ``(B, N, D)``, rewards ``(B,)`` in the world's units, terminated_prob ``(B,)`` in [0, 1], uncertainty
+    ``(B,)``: the expected state error as a fraction of the sensors' range, sensors ``(B, S)`` in their units.
     """
 
     latents: Tensor
@@ -106,7 +106,8 @@ class WorldModel(nn.Module):
         """
         if frames.dtype != torch.uint8 or tuple(frames.shape[-3:]) != self.spec.frame.shape:
             raise VideoSimError(
-                f"this model takes uint8 frames of shape {self.spec.frame.shape}; got {frames.dtype} {tuple(frames.shape)}"
+                f"this model takes uint8 frames of shape {self.spec.frame.shape}; "
+                f"got {frames.dtype} {tuple(frames.shape)}"
             )
         flat = frames.reshape(-1, *frames.shape[-3:])
         z = torch.cat([self.tokenizer.encode(part.to(self.device)).z for part in flat.split(CHUNK)])
@@ -157,8 +158,8 @@ class WorldModel(nn.Module):
         return self.dynamics.sensors(state) * self.sensor_std + self.sensor_mean
 
     def policy_input(self, state: State, mode: str) -> Tensor:
-        """What a policy sees, the same in imagination and in physics: ``"latent"`` features, or ``"state"``, the decoded
-        sensors in their units."""
+        """What a policy sees, the same in imagination and in physics: ``"latent"`` features, or ``"state"``, the
+        decoded sensors in their units."""
         if mode == "latent":
             return self.dynamics.features(state)
         if mode == "state":
