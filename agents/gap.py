@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from videosim.agents.arms import Arm, train_arms
+from videosim.agents.arms import Arm, digest, train_arms
 from videosim.agents.bars import bars, shortfalls
 from videosim.agents.closed_loop import ClosedLoop, closed_loop, pearson
 from videosim.agents.films import imagination_films, physics_film
@@ -80,8 +80,11 @@ def _check(cfg: GapConfig) -> None:
 def _open_loop(cfg: GapConfig, model: WorldModel, world: WorldConfig, run: Run) -> OpenLoop:
     """On episodes nobody has trained on: the default mixture, collected here with a seed of its own."""
     ask = CollectConfig(frames=cfg.held_out_frames, seed=HELD_OUT_SEED)
+    env = PhysicsEnv(world)
+    folder = run.folder / f"held_out-{digest([world, env.world_spec, ask])}"  # one that was cut off goes on
+    env.close()
     with run.progress(ask.frames, "held-out episodes", "frames") as bar:
-        store = collect(partial(PhysicsEnv, world), run.folder / "held_out", ask, lambda done, total: bar.update(done))
+        store = collect(partial(PhysicsEnv, world), folder, ask, lambda done, total: bar.update(done))
     episodes = [store.episode(i) for i in range(len(store))]
     longest = max(episode.length for episode in episodes)
     horizon = min(cfg.open_loop_horizon, longest - cfg.context + 1)

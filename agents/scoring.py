@@ -6,9 +6,11 @@ Every policy meets the same initial states: in physics, and from the same first 
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -101,7 +103,7 @@ def _write(path: Path, scored: Scored) -> None:
 def _read(path: Path) -> Scored | None:
     """None where there is nothing, or nothing that can be read: it is then scored again."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             columns = dict(stored)
         parts = {
             world: Scores(**{field.name: columns[f"{world}.{field.name}"] for field in fields(Scores)})
@@ -109,5 +111,5 @@ def _read(path: Path) -> Scored | None:
             if f"{world}.returns" in columns
         }
         return Scored(parts["physics"], columns["actions"], parts.get("dreamed"))
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, BadZipFile, zlib.error):
         return None

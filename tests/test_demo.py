@@ -1,0 +1,88 @@
+"""The demo on a stand-in that knows nothing (slow: it renders MuJoCo) and without a model, and the README's results."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from videosim.agents.demo import main
+from videosim.config import AgentConfig, DemoConfig, GapConfig, to_dict
+from videosim.envs.physics import PhysicsEnv
+from videosim.errors import VideoSimError
+from videosim.run import Run
+from videosim.world_model import WorldModel
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_without_a_model_the_demo_says_so(tmp_path: Path) -> None:
+    cfg = DemoConfig(checkpoint="no-such-model")
+    with pytest.raises(VideoSimError, match="no-such-model"), Run("demo", cfg, tmp_path / "run") as run:
+        main(cfg, run)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_the_demo_from_start_to_report(make_model: Callable[..., WorldModel], tmp_path: Path) -> None:
+    from videosim.checkpoint import save_checkpoint
+
+    save_checkpoint(tmp_path / "checkpoint", make_model(spec=PhysicsEnv("cartpole-swingup").world_spec), {})
+    agent = AgentConfig(steps=128, envs=4, rollout=16, batch=32, epochs=1, hidden=[8], imagined_horizon=10)
+    cfg = DemoConfig(checkpoint=str(tmp_path / "checkpoint"), agent=agent, episodes=3, random_episodes=2)
+    with Run("demo", cfg, tmp_path / "run") as run:
+        main(cfg, run)
+    figures = json.loads((tmp_path / "run" / "result.json").read_text())["figures"]
+    assert figures["return_imagination"]["n"] == 3 and figures["return_random"]["n"] == 2
+    assert figures["physics_frames"]["value"] is None  # this model's card names no data
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert page.count("<video") == 4 and not re.search(r'(src|href)="https?:', page)
+    assert all(path.stat().st_size <= 2_000_000 for path in (tmp_path / "run" / "videos").iterdir())
+
+
+# --- the README's results --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def results() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("results", ROOT / "experiments" / "results.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_readme_shows_the_committed_results(results: ModuleType) -> None:
+    text = (ROOT / "README.md").read_text()
+    assert results.rewritten(text, results.section(ROOT / "experiments" / "results")) == text
+
+
+def test_a_result_is_shown_with_all_that_makes_it_one(results: ModuleType, tmp_path: Path) -> None:
+    assert "No result" in results.section(tmp_path)
+    config = to_dict(GapConfig(checkpoint="push", seeds=5, agent=AgentConfig(steps=7), arms=["imagination", "physics"]))
+    result = {
+        "command": "gap",
+        "config": config,
+        "versions": {"commit": "abc123"},
+        "hardware": {"cpu": "Cray-1", "cores": 2, "gpu": None},
+        "seeds": [0, 1],
+        "figures": {"return_ratio": {"value": 0.9, "low": 0.8, "high": 1.0, "n": 50, "unit": ""}},
+    }
+    (tmp_path / "push").mkdir()
+    (tmp_path / "push" / "result.json").write_text(json.dumps(result))
+    text = results.section(tmp_path)
+    assert "0.9 [0.8, 1]" in text and "| 50 |" in text and "≥ 0.85: met by the figure, not by its lower bound" in text
+    assert "Seeds 0, 1; 2 cores of Cray-1; commit abc123" in text
+    assert "`videosim gap checkpoint=push agent.steps=7 arms=[imagination,physics] seeds=5`" in text
+
+
+def test_only_what_lies_between_the_markers_is_rewritten(results: ModuleType) -> None:
+    text = f"before\n{results.BEGIN}\nold\n{results.END}\nafter"
+    assert results.rewritten(text, "new") == f"before\n{results.BEGIN}\nnew\n{results.END}\nafter"
+    with pytest.raises(SystemExit):
+        results.rewritten("no markers", "new")
