@@ -44,11 +44,12 @@ def shortfalls(world: str, figures: Mapping[str, Mapping[str, Any]], seeds: int,
     def value(name: str) -> float | None:
         return figures.get(name, {}).get("value")
 
-    found = [
-        f"{name} is {_said(figure)} and the bar is {bar:g}: {said}."
-        for name, bar, figure, _, said in judged(world, figures)
-        if said != "met"
-    ]
+    found = []
+    for name, bar, figure, _, said in judged(world, figures):
+        if figure is None:
+            found.append(f"{name}, whose bar is {bar:g}, was not measured.")
+        elif said != "met":
+            found.append(f"{name} is {figure:.4g} and the bar is {bar:g}: {said}.")
     if seeds < SEEDS or episodes < EPISODES:
         found.append(f"{seeds} seed(s) and {episodes} episodes are a trial; a result takes {SEEDS} and {EPISODES}.")
     score, floor = value("return_imagination"), value("return_random")
@@ -67,7 +68,7 @@ def shortfalls(world: str, figures: Mapping[str, Mapping[str, Any]], seeds: int,
         )
     for name, figure in figures.items():
         if name.startswith("time_upright_") and name != "time_upright_random" and _spins(figure, value, name):
-            found.append(f"{name} is {_said(figure['value'])}: rewarded, but mostly not balancing.")
+            found.append(f"{name} is {figure['value']:.4g}: rewarded, but mostly not balancing.")
         if figure.get("flag") and "horizon" not in name:  # a horizon never passed is no fault
             found.append(f"{name}: {figure['flag']}.")
     if "pearson_r" in figures and (figures["pearson_r"].get("low") or 0.0) <= 0.0:
@@ -80,7 +81,3 @@ def _spins(figure: Mapping[str, Any], value: Any, name: str) -> bool:
     return (
         figure.get("value") is not None and figure["value"] < 0.5 and score is not None and score > 2 * (floor or 0.0)
     )
-
-
-def _said(number: float | None) -> str:
-    return "not measured" if number is None else f"{number:.4g}"
