@@ -20,7 +20,7 @@ SMALL = [
     *SIZE, "base_frames=450", "frames_per_round=60", "workers=1", "episodes=2", "train.threads=1",
     "train.tokenizer_steps=4", "train.dynamics_steps=4", "fine_tune_steps=3", "train.batch=4", "train.window=6",
     "train.tokenizer_batch=4", "train.evaluate_every=2", "train.score_windows=4", "train.contexts=5",
-    "train.model.tokenizer.widths=[4,4,8]", "train.model.dynamics.context_max=4", "train.held_out=0.3",
+    "train.model.tokenizer.widths=[4,4,8]", "train.held_out=0.3",
     "agent.steps=64", "agent.envs=4", "agent.rollout=16", "agent.batch=64", "agent.epochs=1",
     "agent.imagined_horizon=8",
 ]  # fmt: skip

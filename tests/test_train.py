@@ -34,7 +34,7 @@ SPEC = WorldSpec(
 )
 MODEL = ModelConfig(
     tokenizer=ConvTokenizerConfig(channels=3, widths=[8, 12]),
-    dynamics=RecurrentConfig(memory=32, hidden=48, context_min=1, context_max=4),
+    dynamics=RecurrentConfig(memory=32, hidden=48),
     heads=HeadsConfig(hidden=16, members=2),
     max_action_size=2,
 )

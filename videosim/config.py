@@ -48,7 +48,7 @@ class ConvTokenizerConfig(TokenizerConfig):
     channels: int = 8  # numbers per token
     widths: list[int] = field(default_factory=lambda: [16, 32, 48, 64])
     moving_weight: float = 20.0  # extra loss weight per unit of |frame - background|
-    sensor_weight: float = 0.1  # loss weight of reading the sensors off two consecutive frames' latents
+    sensor_weight: float = 1.0  # loss weight of reading the sensors off two consecutive frames' latents
 
 
 @dataclass
@@ -65,8 +65,6 @@ class RecurrentConfig(DynamicsConfig):
     kind: str = "recurrent"
     memory: int = 256
     hidden: int = 256
-    context_min: int = 3
-    context_max: int = 11
     discount: float = 0.98  # loss weight of open-loop step h is discount**h
     input_noise: float = 0.05
     state_weight: float = 1.0  # weight of the sensors' open-loop error beside that of the latents
@@ -130,10 +128,10 @@ class TrainConfig:
     threads: int = 0  # 0: as many as torch chooses
     held_out: float = 0.1  # fraction of the episodes that training never sees
     model: ModelConfig = field(default_factory=ModelConfig)
-    tokenizer_steps: int = 3000
+    tokenizer_steps: int = 5000
     tokenizer_batch: int = 64  # pairs of frames
     tokenizer_rate: float = 2e-3
-    dynamics_steps: int = 8000
+    dynamics_steps: int = 5000
     dynamics_rate: float = 1e-3
     batch: int = 64  # windows
     window: int = 40  # transitions of one window

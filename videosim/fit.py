@@ -90,6 +90,7 @@ def fit(
     if state_file.is_file():
         with safe_open(state_file, "pt") as file:
             progress = json.loads(file.metadata()["progress"])
+            bar.done = bar.first = progress["step"]
             with torch.no_grad():
                 for i, p in enumerate(parameters):
                     p.copy_(file.get_tensor(f"weight.{i}"))

@@ -8,6 +8,7 @@ run: one-step losses leave an under-integrated action (a full-force step moves t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -106,18 +107,20 @@ class RecurrentDynamics(Dynamics):
     ) -> DynamicsLoss:
         c = self.config
         steps = actions.shape[1]
-        context = int(torch.randint(c.context_min, c.context_max + 1, (), generator=rng))
+        # Log-uniform from one frame to the whole window: a policy in physics filters for hundreds of frames, a dream may
+        # start from a single one, and both must be met in training.
+        context = int(torch.rand((), generator=rng).mul(math.log(steps + 1)).exp())
         noise = c.input_noise * torch.randn(latents.shape, generator=rng)
         seen = latents + noise
         state = self.start(seen[:, :1], actions[:, :0])
         states = [state]
-        latent_error, sensor_error, weights = [], [(state["sensors"] - sensors[:, 0]).square().mean(-1)], [0.1]
+        latent_error, sensor_error, weights = [], [(state["sensors"] - sensors[:, 0]).square().mean(-1)], [0.3]
         for t in range(steps):
             if t + 1 < context:
                 # The prediction is scored before the frame corrects it: the one-step loss keeps the filter sharp.
                 ahead = self._advance(state, actions[:, t])
                 state = self.observe(state, actions[:, t], seen[:, t + 1])
-                weight = 0.3
+                weight = 1.0
             else:
                 ahead, _ = self.step(state, actions[:, t])
                 state = ahead
