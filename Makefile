@@ -1,6 +1,7 @@
 # The two commands of the README, and what they share. Each does all its own set-up.
-.PHONY: demo test setup check
+.PHONY: demo test setup check bundle
 BIN := .venv/bin
+WORLD := cartpole-swingup
 
 demo: setup
 	$(BIN)/videosim demo
@@ -17,3 +18,10 @@ setup: .venv/.videosim-setup
 
 .venv/.videosim-setup: pyproject.toml scripts/setup scripts/choose_torch.py
 	scripts/setup
+
+# The bundled model of a world, from nothing: `make bundle WORLD=push`.
+bundle: setup
+	$(BIN)/videosim collect world=$(WORLD) frames=100000
+	$(BIN)/videosim train data=data/$(WORLD)
+	rm -rf videosim/assets/$(WORLD)
+	cp -r runs/train/$(WORLD)/checkpoint videosim/assets/$(WORLD)

@@ -107,8 +107,8 @@ class RecurrentDynamics(Dynamics):
     ) -> DynamicsLoss:
         c = self.config
         steps = actions.shape[1]
-        # Log-uniform from one frame to the whole window: a policy in physics filters for hundreds of frames, a dream may
-        # start from a single one, and both must be met in training.
+        # Log-uniform from one frame to the whole window: a policy in physics filters for hundreds of frames, a dream
+        # may start from a single one, and both must be met in training.
         context = int(torch.rand((), generator=rng).mul(math.log(steps + 1)).exp())
         noise = c.input_noise * torch.randn(latents.shape, generator=rng)
         seen = latents + noise
