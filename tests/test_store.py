@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videosim.data import layout
-from videosim.data.loader import all_frames, sample_frames, sample_windows, windows
 from videosim.data.store import EpisodeStore
 from videosim.errors import VideoSimError
 from videosim.types import ActionSpec, Episode, FrameSpec, SensorSpec, WorldSpec
@@ -83,7 +82,6 @@ def test_what_is_read_is_what_was_written(height, width, actions, sensors, physi
         for opened in (appended, EpisodeStore.open(Path(folder) / "s", spec)):
             assert opened.lengths == steps and opened.frames_total == sum(steps) + len(steps)
             assert all(equal(opened.episode(i), e) for i, e in enumerate(written))
-            assert opened.offsets.tolist() == [0, *np.cumsum([n + 1 for n in steps])]
             opened.verify()
 
 
@@ -141,46 +139,6 @@ def test_appending_never_moves_an_episode_across_the_split(store: EpisodeStore) 
         assert sorted(grown_train + grown_test) == list(range(len(store)))
     assert 0.1 < len(grown_test) / len(store) < 0.5
     assert store.split(0.0)[1] == [] and store.split(1.0)[0] == []
-
-
-# --- windows ----------------------------------------------------------------------------------------------------------
-
-
-@settings(max_examples=20, deadline=None)
-@given(steps=st.lists(st.integers(1, 12), min_size=1, max_size=5), length=st.integers(1, 8), seed=st.integers(0, 99))
-def test_windows_never_cross_episodes(steps: list[int], length: int, seed: int) -> None:
-    spec = world(2, 2, 1, 1)
-    with tempfile.TemporaryDirectory() as folder:
-        store = EpisodeStore.create(Path(folder) / "s", spec)
-        written = [episode(spec, n, number) for number, n in enumerate(steps)]
-        for one in written:
-            store.append(one)
-        numbers = list(range(len(steps)))
-        if max(steps) < length:
-            with pytest.raises(VideoSimError, match="shorter windows"):
-                windows(store, numbers, length, 3, np.random.default_rng(seed))
-            return
-        batch = windows(store, numbers, length, 16, np.random.default_rng(seed))
-    for i, (number, t) in enumerate(zip(batch["episode"], batch["start"], strict=True)):
-        assert 0 <= t <= steps[number] - length
-        for name in ("actions", "rewards", "terminated"):
-            assert np.array_equal(batch[name][i], getattr(written[number], name)[t : t + length])
-        for name in ("frames", "sensors"):
-            assert np.array_equal(batch[name][i], getattr(written[number], name)[t : t + length + 1])
-
-
-def test_every_window_is_equally_likely(store: EpisodeStore) -> None:
-    numbers, starts = sample_windows(store, [0, 2], 5, 22000, np.random.default_rng(0))
-    found, counts = np.unique(np.stack([numbers, starts]), axis=1, return_counts=True)
-    assert found.T.tolist() == [[0, t] for t in range(3)] + [[2, t] for t in range(8)]
-    assert np.abs(counts - 2000).max() < 5 * 2000**0.5
-
-
-def test_samples_and_order_of_all_frames(store: EpisodeStore) -> None:
-    everything = np.concatenate([frames for _, frames in all_frames(store)])
-    assert np.array_equal(everything[store.offsets[2] :], store.frames(2))
-    sampled = sample_frames(store, [1], 50, np.random.default_rng(0))
-    assert {f.tobytes() for f in sampled} == {f.tobytes() for f in store.frames(1)}
 
 
 # --- faults -----------------------------------------------------------------------------------------------------------
@@ -322,5 +280,3 @@ def test_bad_requests(store: EpisodeStore, tmp_path: Path) -> None:
         EpisodeStore.create(tmp_path / "file" / "s", store.world)
     empty = EpisodeStore.create(tmp_path / "empty", store.world)
     assert len(empty) == 0 and empty.frames_total == 0 and empty.split() == ([], [])
-    with pytest.raises(VideoSimError, match="collect more"):
-        windows(empty, [], 4, 2, np.random.default_rng(0))

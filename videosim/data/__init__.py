@@ -1,1 +1,1 @@
-"""Recorded episodes: storing them, drawing training batches from them, and collecting them from an environment."""
+"""Recorded episodes: storing them, and collecting them from an environment."""

@@ -107,11 +107,6 @@ class EpisodeStore:
         """T, the number of transitions, of every episode."""
         return [int(n) - 1 for n in self._rows]
 
-    @property
-    def offsets(self) -> np.ndarray:
-        """int64 ``(len(self) + 1,)``: where each episode's frames begin when all are laid end to end in order."""
-        return np.concatenate([[0], np.cumsum(self._rows)])
-
     def split(self, held_out: float = 0.1) -> tuple[list[int], list[int]]:
         """Episode numbers to train on and to test on. An episode's side follows from its seed and behaviour alone, so
         appending never moves one; the share held out is ``held_out`` on average."""
