@@ -247,6 +247,8 @@ def test_a_world_by_id_is_found_again_by_its_name() -> None:
     world = load_world("dm_control:finger-spin")
     assert world == WorldConfig("dm_control:finger-spin", "dm_control:finger-spin") == load_world(world.name)
     assert cli._subject(AgentCommandConfig(checkpoint="")) == "default"
+    for given in ("cartpole-swingup", "runs/train/cartpole-swingup", "runs/train/cartpole-swingup/checkpoint/"):
+        assert cli._subject(AgentCommandConfig(checkpoint=given)) == "cartpole-swingup"
     cfg = type("Cfg", (), {"world": world})()
     assert cli._subject(cfg) == "dm_control-finger-spin"
     assert ImaginedPolicy("a", "b") == ImaginedPolicy("a", "b")

@@ -190,7 +190,8 @@ def _subject(cfg: Any) -> str:
     world = getattr(cfg, "world", None)
     data = getattr(cfg, "data", None)
     if isinstance(checkpoint, str) and checkpoint:
-        return Path(checkpoint).name
+        path = Path(checkpoint).resolve()
+        return path.parent.name if path.name == "checkpoint" else path.name  # every run calls its model "checkpoint"
     if world:
         return str(getattr(world, "name", world)).replace(":", "-").replace("/", "-")
     return Path(data).name if isinstance(data, str) and data else "default"
