@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from videosim.checkpoint import load_checkpoint
+from videosim.envs.spaces import action_box, observation_spaces, vector_box
 from videosim.envs.starts import Starts
 from videosim.errors import VideoSimError
 from videosim.simulator import Simulator
@@ -24,7 +25,6 @@ from videosim.world_model import WorldModel
 OBSERVATIONS = ("pixels", "latent", "state", "dict")
 TERMINATED_ABOVE = 0.5  # probability at which the learned end of a task counts as one
 CALIBRATED = "calibrated"
-FULL_RANGE = float(np.finfo(np.float32).max)  # decoded numbers have no bound; infinity makes gymnasium's checker warn
 
 
 @dataclass
@@ -60,13 +60,8 @@ class Dream:
     """
 
     def __init__(self, model: WorldModel, rows: int, rules: Rules, starts: Starts) -> None:
-        self.model, self.rows, self.rules, self.starts = (
-            model,
-            _whole("the number of environments", rows),
-            rules,
-            starts,
-        )
-        self.spec = model.spec
+        self.model, self.rules, self.starts, self.spec = model, rules, starts, model.spec
+        self.rows = _whole("the number of environments", rows)
         if rules.obs not in OBSERVATIONS:
             raise VideoSimError(f"obs must be one of {', '.join(OBSERVATIONS)}; got {rules.obs!r}")
         self.horizon = _whole("horizon", model.spec.horizon if rules.horizon is None else rules.horizon)
@@ -80,18 +75,12 @@ class Dream:
 
     def action_space(self) -> gymnasium.spaces.Box:
         """One row's actions, in the world's units."""
-        bounds = np.array([self.spec.action.low, self.spec.action.high], np.float32)
-        return gymnasium.spaces.Box(bounds[0], bounds[1], dtype=np.float32)
+        return action_box(self.spec.action)
 
     def observation_space(self) -> gymnasium.Space:
         """One row's observations."""
-        box = gymnasium.spaces.Box
-        if self.rules.obs == "latent":
-            return box(-FULL_RANGE, FULL_RANGE, (self.model.latent_size,), np.float32)
-        state = box(-FULL_RANGE, FULL_RANGE, (self.spec.sensors.size,), np.float32)
-        pixels = box(0, 255, self.spec.frame.shape, np.uint8)
-        spaces: dict[str, gymnasium.Space] = {"pixels": pixels, "state": state}
-        return gymnasium.spaces.Dict(spaces) if self.rules.obs == "dict" else spaces[self.rules.obs]
+        spaces = observation_spaces(self.spec) | {"latent": vector_box(self.model.latent_size)}
+        return spaces[self.rules.obs]
 
     def reset(
         self, rows: Sequence[int], rngs: Sequence[np.random.Generator], options: Mapping[str, Any] | None = None

@@ -14,6 +14,7 @@ import yaml
 from videosim.config import WorldConfig
 from videosim.envs.rendering import FastRenderer, Renderer
 from videosim.envs.sources import FULL, make_source, settle
+from videosim.envs.spaces import action_box, observation_spaces
 from videosim.envs.worlds import Behaviour, knowledge
 from videosim.errors import VideoSimError
 from videosim.types import FrameSpec, WorldSpec
@@ -96,16 +97,8 @@ class PhysicsEnv(gymnasium.Env):
             horizon=self.world.horizon,
         )
         self.metadata = {**self.metadata, "render_fps": max(1, round(1.0 / dt_s))}  # type: ignore[misc]
-        self.action_space = gymnasium.spaces.Box(
-            np.array(self.world_spec.action.low, np.float32),
-            np.array(self.world_spec.action.high, np.float32),
-            dtype=np.float32,
-        )
-        state = gymnasium.spaces.Box(-np.inf, np.inf, (self.world_spec.sensors.size,), np.float32)
-        pixels = gymnasium.spaces.Box(0, 255, self.world_spec.frame.shape, np.uint8)
-        both = gymnasium.spaces.Dict({"pixels": pixels, "state": state})
-        spaces: dict[str, gymnasium.Space[Any]] = {"state": state, "pixels": pixels, "dict": both}
-        self.observation_space = spaces[obs]
+        self.action_space = action_box(self.world_spec.action)
+        self.observation_space = observation_spaces(self.world_spec)[obs]
         self._steps = 0
         self._picture: np.ndarray | None = None  # the frame of the current state, drawn at most once
 

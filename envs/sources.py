@@ -122,7 +122,6 @@ class GymnasiumSource:
         self.model, self.data = self._env.model, self._env.data
         self.action = _actuators(self.model, space.low, space.high)
         self.dt_s = float(self._env.dt)
-        self._observation = np.zeros(0)
 
     def begin(self, seed: int) -> None:
         self._env.reset(seed=seed)

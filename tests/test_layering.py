@@ -29,7 +29,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 DATA_NEEDS = {"types", "config", "errors", "run", "data"}
 TORCH_FREE = ["types.py", "config.py", "errors.py", "run.py", "cli.py", "compose.py", "registration.py", "__init__.py"]
 TORCH_FREE_FOLDERS = ["videosim/data"]
-TORCH_FREE_FILES = ["envs/physics.py", "envs/push.py"]
+TORCH_FREE_FILES = ["envs/physics.py", "envs/push.py", "envs/spaces.py"]
 
 
 def modules() -> list[tuple[str, Path]]:
