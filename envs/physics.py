@@ -87,16 +87,15 @@ class PhysicsEnv(gymnasium.Env):
         self._camera = _camera(self._source.model, self.world.camera)
         if self.world.field_of_view_deg and self._camera:
             self._source.model.camera(self._camera).fovy[:] = self.world.field_of_view_deg
-        dt_s = self._source.dt_s * self.world.action_repeat
         self.world_spec = WorldSpec(
             name=self.world.name,
             frame=FrameSpec(self.world.height, self.world.width),
             action=self._source.action,
             sensors=self._knowledge.sensors,
-            dt_s=dt_s,
+            dt_s=self._source.dt_s * self.world.action_repeat,
             horizon=self.world.horizon,
         )
-        self.metadata = {**self.metadata, "render_fps": max(1, round(1.0 / dt_s))}  # type: ignore[misc]
+        self.metadata = {**self.metadata, "render_fps": self.world_spec.fps}  # type: ignore[misc]
         self.action_space = action_box(self.world_spec.action)
         self.observation_space = observation_spaces(self.world_spec)[obs]
         self._steps = 0

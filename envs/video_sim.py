@@ -32,10 +32,6 @@ def _check_render_mode(render_mode: str | None) -> str | None:
     return render_mode
 
 
-def _render_fps(dream: Dream) -> int:
-    return max(1, round(1.0 / dream.spec.dt_s))
-
-
 class VideoSimEnv(gymnasium.Env):
     """One imagined episode at a time.
 
@@ -73,7 +69,7 @@ class VideoSimEnv(gymnasium.Env):
         rules = Rules(obs, horizon, max_uncertainty, uncertainty_penalty)
         self._dream = Dream(self.model, 1, rules, Starts(self.model, data))
         self.world_spec = self.model.spec
-        self.metadata = {**self.metadata, "render_fps": _render_fps(self._dream)}
+        self.metadata = {**self.metadata, "render_fps": self.world_spec.fps}
         self.action_space = self._dream.action_space()
         self.observation_space = self._dream.observation_space()
 
@@ -150,7 +146,7 @@ class VideoSimVectorEnv(gymnasium.vector.VectorEnv):
         self._rngs = [seeding.np_random()[0] for _ in range(num_envs)]
         self._seeds = [-1] * num_envs  # gymnasium's word for an unknown seed
         self.num_envs, self.world_spec = num_envs, dream.spec
-        self.metadata = {**self.metadata, "render_fps": _render_fps(dream)}
+        self.metadata = {**self.metadata, "render_fps": dream.spec.fps}
         self.single_action_space, self.single_observation_space = dream.action_space(), dream.observation_space()
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)

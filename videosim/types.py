@@ -103,6 +103,11 @@ class WorldSpec:
     dt_s: float  # time between two frames: physics control step x action repeat
     horizon: int  # steps of one episode
 
+    @property
+    def fps(self) -> int:
+        """Frames a second, rounded, at least 1."""
+        return max(1, round(1.0 / self.dt_s))
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 

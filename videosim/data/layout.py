@@ -200,7 +200,7 @@ def info(world: WorldSpec, source: str, licence: str, episodes: int, frames: int
     return {
         "codebase_version": "v3.0",
         "robot_type": world.name,
-        "fps": max(1, round(1.0 / world.dt_s)),
+        "fps": world.fps,
         "total_episodes": episodes,
         "total_frames": frames,
         "total_tasks": 1,
