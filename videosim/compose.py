@@ -26,6 +26,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from videosim.config import AgentConfig
 from videosim.errors import VideoSimError
@@ -149,9 +150,9 @@ def _compose_groups(command: str, schema: type, chosen: list[str], folder: Path)
     try:
         with initialize_config_dir(str(folder.resolve()), version_base="1.3"):
             config = hydra_compose(f"videosim_{command}", chosen)
-    except (HydraException, OmegaConfBaseException) as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
-        raise VideoSimError(f"cannot compose the settings of {command}: {reason}") from error
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+        reason = " ".join(str(error).splitlines()[:2])  # the file and, behind it, the fault
+        raise VideoSimError(f"cannot compose the settings of {command}: {reason}; correct the file") from error
     OmegaConf.set_struct(config, True)
     return config
 
