@@ -5,7 +5,6 @@ A second comparison trains only what changed, and an interrupted one goes on at 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from videosim.agents.learn import PLACES, learn
 from videosim.agents.policy import Policy
+from videosim.agents.settings import digest, digest_tensors, fingerprint
 from videosim.config import AgentConfig, WorldConfig, to_dict
 from videosim.envs.observations import Filter, Observer, TrueState
-from videosim.run import Run, plain
+from videosim.run import Run
 from videosim.world_model import WorldModel
 
 FORMAT = 1  # raise it when training changes in a way that no setting shows: every cached arm is then trained again
@@ -46,21 +45,6 @@ class Arm:
         return np.asarray(stored["steps"], float), np.asarray(stored["return"], float)
 
 
-def digest(facts: Any) -> str:
-    """16 hexadecimal digits that name ``facts`` (anything ``run.plain`` understands)."""
-    text = json.dumps(plain(facts), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def digest_tensors(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
-    """The same of named tensors: name, shape and every number."""
-    total = hashlib.sha256()
-    for name, value in tensors:
-        array = np.ascontiguousarray(value.detach().cpu().numpy())
-        total.update(f"{name} {array.dtype} {array.shape}".encode() + array.tobytes())
-    return total.hexdigest()[:16]
-
-
 def arm_key(place: str, model: WorldModel, world: WorldConfig, cfg: AgentConfig, seed: int) -> str:
     """The hash that names an arm. The true-state arm depends on the model's input scales only, a physics arm on its
     weights, an imagination arm on its start clips as well."""
@@ -69,7 +53,7 @@ def arm_key(place: str, model: WorldModel, world: WorldConfig, cfg: AgentConfig,
     if place == "physics-true-state":
         facts["scales"] = digest_tensors([("mean", model.sensor_mean), ("std", model.sensor_std)])
     else:
-        facts["weights"] = digest_tensors(sorted(model.state_dict().items()))
+        facts["weights"] = fingerprint(model)
     if place == "imagination" and model.contexts is not None:
         facts["contexts"] = digest_tensors([("latents", model.contexts.latents), ("actions", model.contexts.actions)])
     if place != "imagination":

@@ -16,11 +16,9 @@ import torch
 from videosim.agents.policy import Policy
 from videosim.envs.observations import scaled
 from videosim.envs.twin import VideoSimTwinEnv
-from videosim.metrics import first_passage, median_passage
+from videosim.metrics import STATE_ERROR_LIMIT, first_passage, median_passage
 from videosim.statistics import REPEATS, Estimate, bootstrap
 from videosim.world_model import WorldModel
-
-THRESHOLD = 0.10  # of the sensors' range
 
 
 @dataclass
@@ -41,7 +39,7 @@ class ClosedLoop:
         """Named as in result.json; "lockstep" says that the dream leads and physics follows its actions."""
         dreamed, real = self.dreamed.sum(1), self.real.sum(1)
         return {
-            "closed_loop_horizon_frames": median_passage(first_passage(self.error, THRESHOLD), rng),
+            "closed_loop_horizon_frames": median_passage(first_passage(self.error, STATE_ERROR_LIMIT), rng),
             "closed_loop_state_error": bootstrap(self.error.mean(1), _mean, rng, unit="of range"),
             "lockstep_return_dreamed": bootstrap(dreamed, _mean, rng, unit="return"),
             "lockstep_return_real": bootstrap(real, _mean, rng, unit="return"),
@@ -54,7 +52,7 @@ class ClosedLoop:
         steps = range(self.error.shape[1])
         error = {"state error": 100 * self.error}
         reward = {"dreamed": self.dreamed, "physics": self.real}
-        limit = [{"y": 100 * THRESHOLD, "label": f"{THRESHOLD:.0%} of range"}]
+        limit = [{"y": 100 * STATE_ERROR_LIMIT, "label": f"{STATE_ERROR_LIMIT:.0%} of range"}]
         return [
             _bands("Closed loop: state error in lockstep", "% of range", list(steps), error, note) | {"lines": limit},
             _bands("Closed loop: reward in lockstep", "reward/step", list(steps)[1:], reward, note),

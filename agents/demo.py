@@ -8,11 +8,11 @@ from videosim.agents.arms import train_arms
 from videosim.agents.films import imagination_films
 from videosim.agents.gap import model_frames
 from videosim.agents.gap_figures import arm_figures
-from videosim.agents.gap_report import ARMS, LABELS, arm_rows, interval, result_of, training_curves
+from videosim.agents.gap_report import ARMS, LABELS, arm_rows, interval, training_curves
 from videosim.agents.scoring import score_arms, score_random
 from videosim.checkpoint import load_checkpoint
 from videosim.config import DemoConfig
-from videosim.envs.twin import VideoSimTwinEnv, world_of
+from videosim.envs.twin import check_world, world_of
 from videosim.envs.worlds import COLUMNS, SCORED_BY_SUCCESS
 from videosim.errors import VideoSimError
 from videosim.report import Report, Table, write_report
@@ -25,8 +25,8 @@ def main(cfg: DemoConfig, run: Run) -> None:
     if min(cfg.episodes, cfg.random_episodes) < 1:
         raise VideoSimError("episodes and random_episodes are at least 1")
     model = load_checkpoint(cfg.checkpoint)
-    VideoSimTwinEnv(model).close()  # physics and model are of one world, or this says what differs
     world = world_of(model.spec)
+    check_world(model, world)
     run.say(f"{model.spec.name}: training in imagination, {cfg.agent.steps:,} steps; MuJoCo is not touched")
     arms = train_arms(model, world, cfg.agent, ["imagination"], [cfg.seed], run.folder / "arms", run)
     with run.progress(1, f"trying it in MuJoCo, {cfg.episodes} episodes", "policies") as bar:
@@ -46,7 +46,7 @@ def main(cfg: DemoConfig, run: Run) -> None:
     )
     page = Report(
         f"Trained in imagination, tried in MuJoCo: {model.spec.name}",
-        result_of(run),
+        run.result(),
         "The policy never saw MuJoCo while it learnt. "
         f"There its return is {interval(run.figures['return_imagination'])}; "
         f"random actions have {interval(run.figures['return_random'])}; "

@@ -13,6 +13,7 @@ import torch
 
 from videosim.agents.policy import Policy
 from videosim.config import WorldConfig
+from videosim.envs.dream import TERMINATED_ABOVE
 from videosim.envs.observations import Observer, scaled
 from videosim.envs.physics import PhysicsEnv
 from videosim.envs.pool import PhysicsPool
@@ -25,7 +26,7 @@ Act = Callable[[np.ndarray], np.ndarray]  # scaled policy inputs (n, size) -> ac
 @dataclass
 class Scores:
     """Of n episodes: returns ``(n,)``; success ``(n,)`` bool, true in the last step; sensors ``(n, T+1, S)`` on the
-    way, NaN after an early end; lengths ``(n,)``."""
+    way, NaN after an early end; lengths ``(n,)`` in steps; uncertainty ``(n, T)`` of a dream, ``(0, 0)`` in physics."""
 
     returns: np.ndarray
     success: np.ndarray
@@ -97,5 +98,5 @@ def in_imagination(policy: Policy, model: WorldModel, world: WorldConfig, episod
         sensors[alive, t + 1] = out.sensors.numpy()[alive]
         doubts.append(out.uncertainty.numpy())
         lengths += alive
-        alive &= ~(out.terminated_prob > 0.5).numpy()
+        alive &= ~(out.terminated_prob > TERMINATED_ABOVE).numpy()
     return Scores(returns, np.zeros(episodes, bool), sensors, lengths, np.stack(doubts, 1))

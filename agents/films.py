@@ -11,6 +11,7 @@ import torch
 from videosim.agents.policy import Policy
 from videosim.agents.scoring import Scored, returns
 from videosim.config import WorldConfig
+from videosim.envs.dream import TERMINATED_ABOVE
 from videosim.envs.observations import scaled
 from videosim.envs.physics import PhysicsEnv
 from videosim.report import Film
@@ -77,7 +78,7 @@ def dream_with(model: WorldModel, policy: Policy, first: np.ndarray) -> tuple[np
         out = simulator.step(torch.as_tensor(policy.act(seen)))
         frames.append(simulator.decode()[0].numpy())
         rewards.append(float(out.rewards[0]))
-        if float(out.terminated_prob[0]) > 0.5:
+        if float(out.terminated_prob[0]) > TERMINATED_ABOVE:
             break
     return np.stack(frames), np.asarray(rewards)
 

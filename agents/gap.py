@@ -11,20 +11,21 @@ from pathlib import Path
 
 import numpy as np
 
-from videosim.agents.arms import Arm, digest, train_arms
+from videosim.agents.arms import Arm, train_arms
 from videosim.agents.bars import bars, shortfalls
 from videosim.agents.closed_loop import ClosedLoop, closed_loop, pearson
 from videosim.agents.films import imagination_films, physics_film
 from videosim.agents.gap_figures import arm_figures, seed_rows
-from videosim.agents.gap_report import ARMS, LABELS, arm_rows, bar_rows, result_of, summary, tables, training_curves
+from videosim.agents.gap_report import ARMS, LABELS, arm_rows, bar_rows, summary, tables, training_curves
 from videosim.agents.learn import PLACES
 from videosim.agents.open_loop import OpenLoop, open_loop
 from videosim.agents.scoring import Scored, returns, score_arms, score_random
+from videosim.agents.settings import digest
 from videosim.checkpoint import load_checkpoint
 from videosim.config import CollectConfig, GapConfig, WorldConfig
 from videosim.data.collect import collect
 from videosim.envs.physics import PhysicsEnv
-from videosim.envs.twin import VideoSimTwinEnv, world_of
+from videosim.envs.twin import check_world, world_of
 from videosim.envs.worlds import COLUMNS, SCORED_BY_SUCCESS
 from videosim.errors import VideoSimError
 from videosim.report import Film, Report, write_report
@@ -38,8 +39,8 @@ HELD_OUT_SEED = 900_001  # of the fresh episodes: no store that a model was trai
 def main(cfg: GapConfig, run: Run) -> None:
     _check(cfg)
     model = load_checkpoint(cfg.checkpoint)
-    VideoSimTwinEnv(model).close()  # physics and model are of one world, or this says what differs
     world = world_of(model.spec)
+    check_world(model, world)
     run.seeds = [cfg.seed + i for i in range(cfg.seeds)]
     rng = np.random.default_rng([cfg.seed, 23])
 
@@ -128,7 +129,7 @@ def _report(
     }
     page = Report(
         f"Imagination against physics: {world}",
-        result_of(run),
+        run.result(),
         summary(world, figures, short),
         [name for name in headline if name in figures],
         LABELS,

@@ -12,7 +12,6 @@ from videosim.agents.bars import bars, judged, shortfalls
 from videosim.agents.gap_figures import NAMES
 from videosim.config import AgentConfig
 from videosim.report import Table
-from videosim.run import Run, hardware, plain, versions
 from videosim.types import WorldSpec
 
 ARMS = {
@@ -33,25 +32,13 @@ LABELS = {
     "return_ratio_normalised": "The same above random",
     "transfer_drop": "Transfer drop, dreamed minus physics",
     "open_loop_horizon_frames": "Open-loop horizon, state error of 10 % of range",
-    "open_loop_horizon_strict_frames": "Open-loop horizon of the worst sensor",
-    "open_loop_horizon_copy_last_frames": "Open-loop horizon of a frozen state",
+    "open_loop_horizon_frames_strict": "Open-loop horizon of the worst sensor",
+    "open_loop_horizon_frames_copy_last": "Open-loop horizon of a frozen state",
     "closed_loop_horizon_frames": "Closed-loop horizon in lockstep",
     "physics_frames": "Physics frames that made the model",
     "pearson_r": "Correlation of dreamed and real returns, in lockstep",
     "pearson_r_own_actions": "The same, each side acting for itself",
 }
-
-
-def result_of(run: Run) -> dict[str, Any]:
-    """What ``result.json`` will hold, before it is written."""
-    return {
-        "command": run.command,
-        "config": plain(run.config),
-        "versions": versions(),
-        "hardware": hardware(),
-        "seeds": run.seeds,
-        "figures": run.figures,
-    }
 
 
 def arm_rows(

@@ -82,7 +82,7 @@ def imagined_policy(checkpoint: str, policy: str, world: WorldConfig) -> tuple[s
 
     Raises VideoSimError on an unreadable checkpoint or policy, or where ``world`` is not the model's.
     """
-    from videosim.agents.settings import check_world
+    from videosim.envs.twin import check_world
 
     imagined = ImaginedPolicy(checkpoint, policy)
     check_world(imagined._load()[0].model, world)

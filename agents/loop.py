@@ -19,11 +19,12 @@ import torch
 
 from videosim import train
 from videosim.agents.imagined import imagined_policy, share_with
-from videosim.agents.settings import check_world, fingerprint, keep_settings
+from videosim.agents.settings import fingerprint, keep_settings
 from videosim.agents.train_agent import train_and_score
 from videosim.checkpoint import load_checkpoint
 from videosim.config import AgentCommandConfig, CollectConfig, LoopConfig, TrainConfig
 from videosim.envs.recording import record
+from videosim.envs.twin import check_world
 from videosim.errors import VideoSimError
 from videosim.run import Run
 from videosim.world_model import WorldModel
@@ -66,9 +67,9 @@ def main(cfg: LoopConfig, run: Run) -> None:
 
     for name, column in (("return_dreamed", 3), ("return_real", 4)):
         for row in rows:
-            run.figure(f"{name}_round_{row[0]}", row[column], n=cfg.episodes, unit="reward")
-    run.figure("open_loop_horizon_frames", rows[-1][2], unit="frame")
-    run.figure("physics_frames", frames, unit="frame")
+            run.figure(f"{name}_round_{row[0]}", row[column], n=cfg.episodes, unit="return")
+    run.figure("open_loop_horizon_frames", rows[-1][2], unit="frames")
+    run.figure("physics_frames", frames, unit="frames")
     columns = ("round", "frames", "open-loop horizon", "imagined return", "real return")
     run.table(f"{cfg.world.name}: {cfg.rounds} round(s)", columns, rows)
 
@@ -114,7 +115,7 @@ def _collect(cfg: LoopConfig, number: int, before: int, store: Path, run: Run) -
             settings.mixture = share_with(settings.mixture, name, cfg.policy_share)
             settings.checkpoint, settings.policy = policy.checkpoint, policy.policy
         recorded = record(settings, store, stage, policies)
-        stage.figure("frames", recorded.frames_total, unit="frame")
+        stage.figure("frames", recorded.frames_total, unit="frames")
 
     return int(_stage("collect", settings, run.folder / f"round-{number}" / "collect", run, work)["frames"])
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from videosim.data.store import EpisodeStore
 from videosim.errors import VideoSimError
 from videosim.metrics import (
+    STATE_ERROR_LIMIT,
     background,
     first_passage,
     median_passage,
@@ -27,7 +27,6 @@ from videosim.metrics import (
 from videosim.statistics import Estimate
 from videosim.types import Episode, SensorSpec
 
-THRESHOLD = 0.10  # of a sensor's range
 BATCH = 32  # starts at once: bounds the memory for decoded frames
 VIEWS = ("dream", "codec", "copy last frame")
 
@@ -62,7 +61,7 @@ class OpenLoop:
         return normalised_error(np.broadcast_to(self.true[:, :1], self.true.shape), self.true, self.sensors.span)
 
     def horizons(self, rng: np.random.Generator) -> dict[str, Estimate]:
-        """Median first step whose error passes THRESHOLD, episodes bootstrapped; keys are figures of a result.json.
+        """Median first step whose error passes STATE_ERROR_LIMIT, episodes bootstrapped; named as in result.json.
 
         The headline is of the root mean square over sensors, ``_strict`` of the worst sensor, ``_copy_last`` of the
         frozen state, and ``_<sensor>`` of one sensor alone.
@@ -73,21 +72,17 @@ class OpenLoop:
             "_strict": error.max(-1),
             "_copy_last": state_error(self.copy_error),
         } | {f"_{name}": error[..., s] for s, name in enumerate(self.sensors.names)}
+        passages = {key: first_passage(curve, STATE_ERROR_LIMIT) for key, curve in curves.items()}
         return {
-            f"open_loop_horizon_frames{key}": median_passage(first_passage(curve, THRESHOLD), rng, self.episodes)
-            for key, curve in curves.items()
+            f"open_loop_horizon_frames{key}": median_passage(passage, rng, self.episodes)
+            for key, passage in passages.items()
         }
-
-    def showcase(self) -> dict[str, int]:
-        """The best, median and worst start, by mean state error over the whole horizon: never picked by hand."""
-        order = np.argsort(state_error(self.error).mean(1), kind="stable")
-        return {"best": int(order[0]), "median": int(order[len(order) // 2]), "worst": int(order[-1])}
 
     def curves(self) -> list[dict[str, Any]]:
         """Plots for ``report.write_report``: state error, strict error, each sensor in its units, PSNR."""
         error = self.error
         title = "State error (root mean square over sensors)"
-        limit = [{"y": 100 * THRESHOLD, "label": f"{THRESHOLD:.0%} of range"}]
+        limit = [{"y": 100 * STATE_ERROR_LIMIT, "label": f"{STATE_ERROR_LIMIT:.0%} of range"}]
         plots = [
             _plot(
                 title,
@@ -105,29 +100,29 @@ class OpenLoop:
         span = self.sensors.span
         for s, (name, unit) in enumerate(zip(self.sensors.names, self.sensors.units, strict=True)):
             series = {"dream": span[s] * error[..., s], "copy last": span[s] * self.copy_error[..., s]}
-            plots.append(_plot(f"Error of {name}", unit, series) | {"lines": [{"y": THRESHOLD * float(span[s])}]})
+            plots.append(
+                _plot(f"Error of {name}", unit, series) | {"lines": [{"y": STATE_ERROR_LIMIT * float(span[s])}]}
+            )
         return plots
 
 
 def open_loop(
     model: Any,
-    source: EpisodeStore | Sequence[Episode],
+    episodes: Sequence[Episode],
     horizon: int,
     context: int,
     n: int,
     rng: np.random.Generator,
 ) -> OpenLoop:
-    """Score ``n`` starts drawn from ``source``: episodes, or a store, of which the held-out episodes are taken.
+    """Score ``n`` starts drawn from ``episodes``, which the model must not have been trained on.
 
     model  anything with spec, encode, start, step, sensors and decode as ``WorldModel`` has them
     Raises VideoSimError when no episode is long enough or the sensors are not the model's.
     """
-    held_out = source.split()[1] if isinstance(source, EpisodeStore) else range(len(source))
-    lengths = {i: source.lengths[i] if isinstance(source, EpisodeStore) else source[i].length for i in held_out}
-    numbers, times = _draw(lengths, horizon, context, n, rng)
+    numbers, times = _draw([episode.length for episode in episodes], horizon, context, n, rng)
     parts = []
-    for i in np.unique(numbers):  # one episode in memory at a time
-        episode = source.episode(int(i)) if isinstance(source, EpisodeStore) else source[i]
+    for i in np.unique(numbers):
+        episode = episodes[i]
         if episode.sensors.shape[1] != model.spec.sensors.size:
             raise VideoSimError(
                 f"the episodes have {episode.sensors.shape[1]} sensors and the model {model.spec.sensors.size}; "
@@ -194,15 +189,15 @@ def _score(
 
 
 def _draw(
-    lengths: dict[int, int], horizon: int, context: int, n: int, rng: np.random.Generator
+    lengths: Sequence[int], horizon: int, context: int, n: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """``n`` (episode, last context frame) pairs, spread over the episodes as evenly as can be."""
     if min(horizon, context, n) < 1:
         raise VideoSimError(f"horizon, context and starts must be at least 1; got {horizon}, {context} and {n}")
-    usable = [i for i, length in lengths.items() if length >= context - 1 + horizon]
+    usable = [i for i, length in enumerate(lengths) if length >= context - 1 + horizon]
     if not usable:
         raise VideoSimError(
-            f"no held-out episode has the {context - 1 + horizon} steps that {context} context frames and a horizon of "
+            f"no episode has the {context - 1 + horizon} steps that {context} context frames and a horizon of "
             f"{horizon} need; ask for a shorter horizon or give longer episodes"
         )
     numbers = np.resize(rng.permutation(usable), n)

@@ -14,8 +14,9 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from videosim.agents.arms import Arm, digest
+from videosim.agents.arms import Arm
 from videosim.agents.evaluate import Act, Scores, in_imagination, in_physics, random_policy
+from videosim.agents.settings import digest
 from videosim.config import WorldConfig
 from videosim.envs.observations import Observer, TrueState
 from videosim.run import Bar, write_atomically

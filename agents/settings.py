@@ -1,66 +1,39 @@
-"""Settings of agents by world, and the note in a run folder that says with which settings it was made."""
+"""What a result depends on, as a short hash; and the note in a run folder that says with which settings it was made."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from importlib.resources import files
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+import numpy as np
+import torch
 
-from videosim.config import AgentConfig, WorldConfig
-from videosim.envs.physics import PhysicsEnv
 from videosim.errors import VideoSimError
 from videosim.run import plain, write_atomically
 from videosim.world_model import WorldModel
 
 
-def load_agent(world_name: str) -> AgentConfig:
-    """The agent meant for a world: ``configs/agent/<world>.yaml`` where it exists, else ``configs/agent/ppo.yaml``.
+def digest(facts: Any) -> str:
+    """16 hexadecimal digits that name ``facts`` (anything ``run.plain`` understands)."""
+    text = json.dumps(plain(facts), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    Raises VideoSimError when the file holds an unknown setting or a value of the wrong type.
-    """
-    folder = files("videosim.configs") / "agent"
-    path = folder / f"{world_name}.yaml"
-    if not path.is_file():
-        path = folder / "ppo.yaml"
-    try:
-        return OmegaConf.to_object(  # type: ignore[return-value]
-            OmegaConf.merge(OmegaConf.structured(AgentConfig), OmegaConf.create(path.read_text()))
-        )
-    except OmegaConfBaseException as error:
-        raise VideoSimError(f"configs/agent/{path.name} does not fit: {str(error).splitlines()[0]}") from error
+
+def digest_tensors(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
+    """The same of named tensors: name, shape and every number."""
+    total = hashlib.sha256()
+    for name, value in tensors:
+        array = np.ascontiguousarray(value.detach().cpu().numpy())
+        total.update(f"{name} {array.dtype} {array.shape}".encode() + array.tobytes())
+    return total.hexdigest()[:16]
 
 
 def fingerprint(model: WorldModel) -> str:
-    """Twelve hexadecimal digits that differ between models with different weights."""
-    digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:12]
-
-
-def check_world(model: WorldModel, world: WorldConfig) -> None:
-    """Raise VideoSimError unless ``world`` shows, takes and lasts what ``model`` was trained on."""
-    env = PhysicsEnv(world)
-    ours, theirs = model.spec, env.world_spec
-    env.close()
-    pairs = {
-        "size of the frames": (ours.frame.shape, theirs.frame.shape),
-        "actions": (ours.action, theirs.action),
-        "sensors": (ours.sensors.names, theirs.sensors.names),
-        "time step": (ours.dt_s, theirs.dt_s),
-    }
-    for what, (in_model, in_physics) in pairs.items():
-        if in_model != in_physics:
-            raise VideoSimError(
-                f"the model of {ours.name} and the physics of {theirs.name} differ in {what} ({in_model} and "
-                f"{in_physics}); use the world of the model"
-            )
+    """The same of a model's weights and scales."""
+    return digest_tensors(sorted(model.state_dict().items()))
 
 
 def keep_settings(folder: Path, settings: dict[str, Any]) -> None:

@@ -14,11 +14,11 @@ import torch
 from videosim.agents.evaluate import in_imagination, in_physics
 from videosim.agents.learn import PLACES, learn
 from videosim.agents.policy import Policy
-from videosim.agents.settings import check_world, fingerprint, keep_settings
+from videosim.agents.settings import fingerprint, keep_settings
 from videosim.checkpoint import load_checkpoint
 from videosim.config import AgentCommandConfig, WorldConfig
 from videosim.envs.observations import Filter, Observer, TrueState
-from videosim.envs.twin import world_of
+from videosim.envs.twin import check_world, world_of
 from videosim.errors import VideoSimError
 from videosim.run import Run, write_atomically
 from videosim.statistics import bootstrap
@@ -70,10 +70,10 @@ def score(policy: Policy, model: WorldModel, world: WorldConfig, true_state: boo
     rows = []
     for place, result in scores.items():
         e = bootstrap(result.returns, lambda rows: float(np.mean(rows)), np.random.default_rng(0))
-        run.figure("return_real" if place == "physics" else "return_dreamed", e.value, e.low, e.high, e.n, "reward")
+        run.figure("return_real" if place == "physics" else "return_dreamed", e.value, e.low, e.high, e.n, "return")
         rows.append((place, e.value, f"{e.low:.1f} … {e.high:.1f}", result.returns.min(), result.lengths.mean()))
     if scores["physics"].success.any():
-        run.figure("success", float(scores["physics"].success.mean()), n=episodes, unit="fraction")
+        run.figure("success", float(scores["physics"].success.mean()), n=episodes, unit="rate")
     columns = ("scored in", "mean", "95 % interval", "lowest", "steps")
     run.table(f"{model.spec.name}: return of the policy", columns, rows)
     returns = {place: result.returns.tolist() for place, result in scores.items()}

@@ -16,7 +16,7 @@ from videosim.config import WorldConfig
 from videosim.envs.physics import PhysicsEnv, load_world
 from videosim.envs.video_sim import DEFAULT_CHECKPOINT, VideoSimEnv
 from videosim.errors import VideoSimError
-from videosim.metrics import psnr
+from videosim.metrics import psnr, state_error
 from videosim.types import WorldSpec
 from videosim.video import difference
 from videosim.world_model import WorldModel
@@ -52,9 +52,7 @@ class VideoSimTwinEnv(gymnasium.Env):
         self.physics = PhysicsEnv(world_of(self.dream.world_spec, world), "state", "rgb_array")
         self.render_mode, self.pixels = render_mode, pixels
         self.world_spec = self.dream.world_spec
-        fault = _mismatch(self.world_spec, self.physics.world_spec)
-        if fault:
-            raise VideoSimError(f"the model and the physics are not of one world: {fault}; name the model's world=…")
+        _check_alike(self.world_spec, self.physics.world_spec)
         self.metadata = {**self.metadata, "render_fps": self.dream.metadata["render_fps"]}
         self.action_space, self.observation_space = self.dream.action_space, self.dream.observation_space
 
@@ -101,7 +99,7 @@ class VideoSimTwinEnv(gymnasium.Env):
         apart = np.abs(self.dream.sensors().astype(np.float64) - true)
         gap: dict[str, Any] = {
             "state": apart,
-            "state_error": float(np.sqrt(np.mean((apart / self.world_spec.sensors.span) ** 2))),
+            "state_error": float(state_error(apart / self.world_spec.sensors.span)),
             "reward": reward - true_reward,
         }
         if self.pixels:
@@ -116,19 +114,24 @@ def world_of(spec: WorldSpec, world: WorldConfig | str | None = None) -> WorldCo
     return replace(load_world(spec.name if world is None else world), height=spec.frame.height, width=spec.frame.width)
 
 
-def _mismatch(model: WorldSpec, physics: WorldSpec) -> str:
-    """What differs, in words; "" where a dream can be compared with this physics."""
+def check_world(model: WorldModel, world: WorldConfig) -> None:
+    """Raise VideoSimError unless ``world`` shows, takes and lasts what ``model`` was trained on."""
+    env = PhysicsEnv(world)
+    env.close()
+    _check_alike(model.spec, env.world_spec)
+
+
+def _check_alike(model: WorldSpec, physics: WorldSpec) -> None:
     pairs = {
-        "frames": (model.frame.shape, physics.frame.shape),
-        "actions": (model.action.names, physics.action.names),
-        "sensors": (model.sensors.names, physics.sensors.names),
+        "size of the frames": (model.frame.shape, physics.frame.shape),
+        "names of the actions": (model.action.names, physics.action.names),
+        "bounds of the actions": ((model.action.low, model.action.high), (physics.action.low, physics.action.high)),
+        "names of the sensors": (model.sensors.names, physics.sensors.names),
+        "seconds of a step": (model.dt_s, physics.dt_s),
     }
-    for what, (mine, other) in pairs.items():
-        if mine != other:
-            return f"{what} are {mine} in the model and {other} in {physics.name}"
-    ours, theirs = (np.concatenate([spec.action.low, spec.action.high]) for spec in (model, physics))
-    if not np.allclose(ours, theirs):
-        return f"actions are bounded by {ours.tolist()} in the model and {theirs.tolist()} in {physics.name}"
-    if not np.isclose(model.dt_s, physics.dt_s):
-        return f"a step lasts {model.dt_s:g} s in the model and {physics.dt_s:g} s in {physics.name}"
-    return ""
+    for what, (in_model, in_physics) in pairs.items():
+        if in_model != in_physics:
+            raise VideoSimError(
+                f"the model of {model.name} and the physics of {physics.name} are not of one world: {what}, {in_model} "
+                f"and {in_physics}; use the world of the model"
+            )

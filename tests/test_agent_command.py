@@ -13,18 +13,18 @@ import torch
 
 from videosim import cli
 from videosim.agents import learn as learning
-from videosim.agents import settings as agent_settings
 from videosim.agents.imagined import ImaginedPolicy, imagined_policy, share_with
 from videosim.agents.learn import learn
 from videosim.agents.policy import Policy
 from videosim.agents.resume import FILE
-from videosim.agents.settings import check_world, keep_settings, load_agent
+from videosim.agents.settings import keep_settings
 from videosim.checkpoint import save_checkpoint
 from videosim.compose import choices, compose, default_folder, to_dataclass
 from videosim.config import AgentCommandConfig, AgentConfig, WorldConfig
 from videosim.envs.observations import Filter
 from videosim.envs.physics import PhysicsEnv, load_world
 from videosim.envs.pool import PoolStep
+from videosim.envs.twin import check_world
 from videosim.errors import VideoSimError
 from videosim.run import Bar, Console
 from videosim.types import WorldSpec
@@ -74,16 +74,17 @@ def test_every_world_and_both_algorithms_have_settings() -> None:
     names = choices("agent", default_folder())
     assert {"ppo", "sac", *choices("world", default_folder())} <= set(names)
     for name in names:
-        assert load_agent(name).algorithm in ("ppo", "sac")
-    assert load_agent("dm_control:finger-spin") == load_agent("ppo")
+        config = compose("agent", AgentCommandConfig, ["checkpoint=anything", f"agent={name}"])
+        assert to_dataclass(config, "agent").agent.algorithm in ("ppo", "sac")
 
 
-def test_settings_with_an_unknown_key_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("text", "said"), [("stepz: 3", "stepz"), ("steps: many", "many"), ("steps: [", "parsing")])
+def test_a_bad_file_of_settings_is_refused(text: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "agent").mkdir()
-    (tmp_path / "agent" / "ppo.yaml").write_text("stepz: 3\n")
-    monkeypatch.setattr(agent_settings, "files", lambda name: tmp_path)
-    with pytest.raises(VideoSimError, match="stepz"):
-        load_agent("anything")
+    (tmp_path / "agent" / "ppo.yaml").write_text(f"{text}\n")
+    (tmp_path / "agent.yaml").write_text("defaults: [agent_schema, {agent: ppo}, _self_]\n")
+    with pytest.raises(VideoSimError, match=said):
+        compose("agent", AgentCommandConfig, ["checkpoint=anything"], tmp_path)
 
 
 def test_the_agent_of_the_checkpoints_world_is_the_default(checkpoint: Path, tmp_path: Path) -> None:

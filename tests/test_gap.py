@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from videosim.agents.arms import arm_key, digest, train_arms
+from videosim.agents.arms import arm_key, train_arms
 from videosim.agents.bars import BARS, judged, shortfalls
 from videosim.agents.closed_loop import ClosedLoop, pearson
 from videosim.agents.evaluate import Scores
@@ -23,6 +23,7 @@ from videosim.agents.gap_figures import arm_figures, crossed_bootstrap, seed_row
 from videosim.agents.gap_report import ARMS, arm_rows, summary, training_curves
 from videosim.agents.learn import PLACES
 from videosim.agents.scoring import Scored, _read, _write
+from videosim.agents.settings import digest
 from videosim.checkpoint import save_checkpoint
 from videosim.config import AgentConfig, GapConfig, WorldConfig
 from videosim.envs.physics import PhysicsEnv, load_world

@@ -8,10 +8,10 @@ import torch
 from scipy.stats import spearmanr
 
 from videosim.corpus import Corpus
+from videosim.metrics import STATE_ERROR_LIMIT
 from videosim.world_model import WorldModel
 
 CONTEXT = 8  # frames absorbed before the model is on its own
-LIMIT = 0.10  # the state error, as a fraction of the range, at which a dream counts as lost
 
 
 @torch.no_grad()
@@ -22,8 +22,9 @@ def open_loop_scores(model: WorldModel, corpus: Corpus, horizon: int, count: int
     its range) passes 10 %; ``state_error_{5,15,50}``; ``state_error_mean`` over the horizon; ``reward_error``: absolute
     error of the mean reward per step, in rewards; ``uncertainty_spearman``: rank correlation of uncertainty with the
     true state error; ``filter_error``: the state error while every frame is seen, after the first half of the window;
-    ``uncertainty_threshold``: the uncertainty that 95 % of the steps with a state error under 10 %
-    stay below.
+    ``uncertainty_threshold``: the uncertainty that 95 % of the steps with a state error under 10 % stay below.
+    State errors and uncertainties are fractions of the sensors' range. Raises VideoSimError when no episode is long
+    enough.
     """
     length = min(CONTEXT - 1 + horizon, int(np.max(corpus.lengths)))
     starts = corpus.starts(length)
@@ -40,7 +41,7 @@ def open_loop_scores(model: WorldModel, corpus: Corpus, horizon: int, count: int
         rewards.append(out.rewards)
     error = torch.stack(errors, 1)
     filtered = _filter_error(model, batch, length)
-    passed = error > LIMIT
+    passed = error > STATE_ERROR_LIMIT
     first = torch.where(passed.any(1), passed.int().argmax(1) + 1, error.shape[1])
     reward_error = (torch.stack(rewards, 1) - batch["rewards"][:, CONTEXT - 1 :]).abs().mean()
     doubt = torch.stack(doubts, 1)

@@ -16,6 +16,7 @@ from videosim.errors import VideoSimError
 from videosim.statistics import REPEATS, Estimate, bootstrap
 
 PSNR_CAP_DB = 100.0  # identical frames: a finite ceiling keeps means and medians defined
+STATE_ERROR_LIMIT = 0.10  # of the sensors' range: a dream that is further off counts as lost
 MOVING_THRESHOLD = 16  # grey levels away from the background before a pixel counts as moving; sensor noise stays below
 
 

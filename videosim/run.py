@@ -198,11 +198,9 @@ class Run:
             table.add_row(*(Text(_show(cell)) for cell in row))
         self.tables.append(table)
 
-    def finish(self) -> Path:
-        """Write ``result.json`` and print the tables (by default one of all figures). Returns the file's path."""
-        self._stop_bars()
-        path = self.folder / "result.json"
-        result = {
+    def result(self) -> dict[str, Any]:
+        """What ``result.json`` holds, as JSON types."""
+        return {
             "command": self.command,
             "config": plain(self.config),
             "versions": versions(),
@@ -210,7 +208,12 @@ class Run:
             "seeds": plain(self.seeds),
             "figures": self.figures,
         }
-        write_atomically(path, json.dumps(result, indent=2, allow_nan=False) + "\n")
+
+    def finish(self) -> Path:
+        """Write ``result.json`` and print the tables (by default one of all figures). Returns the file's path."""
+        self._stop_bars()
+        path = self.folder / "result.json"
+        write_atomically(path, json.dumps(self.result(), indent=2, allow_nan=False) + "\n")
         self.say(f"written to {path}")
         if not self.tables and self.figures:
             keys = ("value", "low", "high", "n", "unit")
