@@ -5,7 +5,6 @@ What the dream says and what is true then part by the model's error alone: how f
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,7 @@ from videosim.agents.policy import Policy
 from videosim.envs.observations import scaled
 from videosim.envs.twin import VideoSimTwinEnv
 from videosim.metrics import STATE_ERROR_LIMIT, first_passage, median_passage
-from videosim.statistics import REPEATS, Estimate, bootstrap
+from videosim.statistics import Estimate, bootstrap, pearson
 from videosim.world_model import WorldModel
 
 
@@ -89,21 +88,6 @@ def closed_loop(
     finally:
         env.close()
     return ClosedLoop(errors, dreamed, real)
-
-
-def pearson(x: np.ndarray, y: np.ndarray, rng: np.random.Generator, repeats: int = REPEATS) -> Estimate:
-    """Correlation of pairs ``(n,)``, pairs bootstrapped. Without variance on a side it is 0, here and in a resample."""
-
-    def correlation(pairs: np.ndarray) -> float:
-        a, b = (pairs - pairs.mean(0)).T
-        scale = math.sqrt(float((a @ a) * (b @ b)))
-        return float(a @ b) / scale if scale > 1e-12 else 0.0
-
-    estimate = bootstrap(np.stack([x, y], 1), correlation, rng, repeats=repeats)
-    flat = min(float(np.std(x)), float(np.std(y))) < 1e-9
-    return Estimate(
-        estimate.value, estimate.low, estimate.high, estimate.n, "", "no variance: scored 0" if flat else ""
-    )
 
 
 def _mean(values: np.ndarray) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 
 from videosim.agents.arms import Arm, train_arms
 from videosim.agents.bars import bars, shortfalls
-from videosim.agents.closed_loop import ClosedLoop, closed_loop, pearson
+from videosim.agents.closed_loop import ClosedLoop, closed_loop
 from videosim.agents.films import imagination_films, physics_film
 from videosim.agents.gap_figures import arm_figures, seed_rows
 from videosim.agents.gap_report import ARMS, LABELS, arm_rows, bar_rows, summary, tables, training_curves
@@ -30,7 +30,7 @@ from videosim.envs.worlds import COLUMNS, SCORED_BY_SUCCESS
 from videosim.errors import VideoSimError
 from videosim.report import Film, Report, write_report
 from videosim.run import Run
-from videosim.statistics import Estimate
+from videosim.statistics import Estimate, pearson
 from videosim.world_model import WorldModel
 
 HELD_OUT_SEED = 900_001  # of the fresh episodes: no store that a model was trained on is collected with it

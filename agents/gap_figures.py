@@ -5,34 +5,16 @@ Every interval resamples policies (training seeds) and episodes (initial states)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from videosim.agents.scoring import Scored, returns
 from videosim.envs.worlds import Column
-from videosim.statistics import REPEATS, Estimate, iqm, ratio_of_means
+from videosim.statistics import Estimate, crossed_bootstrap, iqm, ratio_of_means
 
 NAMES = {"imagination": "imagination", "physics": "physics", "physics-true-state": "true_state", "random": "random"}
-
-
-def crossed_bootstrap(
-    scores: np.ndarray,
-    rng: np.random.Generator,
-    statistic: Callable[[np.ndarray], float] = np.mean,  # type: ignore[assignment]
-    unit: str = "",
-    repeats: int = REPEATS,
-) -> Estimate:
-    """``statistic`` of ``(policies, episodes)`` with an interval that resamples both: policies, and the episodes that
-    all of them share. ``n`` is the number of scores. One policy: the episodes alone."""
-    policies, episodes = scores.shape
-    draws = np.empty(repeats)
-    for r in range(repeats):
-        rows, columns = rng.integers(policies, size=policies), rng.integers(episodes, size=episodes)
-        draws[r] = statistic(scores[np.ix_(rows, columns)])
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return Estimate(float(statistic(scores)), float(low), float(high), scores.size, unit)
 
 
 def arm_figures(

@@ -15,11 +15,11 @@ import torch
 
 from videosim.agents.arms import arm_key, train_arms
 from videosim.agents.bars import BARS, judged, shortfalls
-from videosim.agents.closed_loop import ClosedLoop, pearson
+from videosim.agents.closed_loop import ClosedLoop
 from videosim.agents.evaluate import Scores
 from videosim.agents.films import by_score, replay
 from videosim.agents.gap import main, model_frames
-from videosim.agents.gap_figures import arm_figures, crossed_bootstrap, seed_rows
+from videosim.agents.gap_figures import arm_figures, seed_rows
 from videosim.agents.gap_report import ARMS, arm_rows, summary, training_curves
 from videosim.agents.learn import PLACES
 from videosim.agents.scoring import Scored, _read, _write
@@ -82,14 +82,6 @@ def test_a_world_scored_by_success_is_compared_by_success() -> None:
     assert figures["success_imagination"].value == 0.5
 
 
-def test_the_interval_knows_of_seeds_as_well_as_of_episodes() -> None:
-    apart = np.array([[0.0] * 50, [100.0] * 50, [50.0] * 50])  # policies differ, episodes do not
-    assert crossed_bootstrap(apart, RNG(0)).high - crossed_bootstrap(apart, RNG(0)).low > 50
-    assert crossed_bootstrap(apart.T[:3, :], RNG(0)).n == 9
-    same = crossed_bootstrap(np.full((3, 50), 7.0), RNG(0))
-    assert (same.value, same.low, same.high) == (7.0, 7.0, 7.0)
-
-
 def test_a_spinning_pole_is_not_upright() -> None:
     steps = 251
     sensors = np.zeros((4, steps, 5), np.float32)
@@ -110,13 +102,6 @@ def test_dots_show_every_policy() -> None:
 
 
 # --- the closed loop -------------------------------------------------------------------------------------------------
-
-
-def test_correlation_without_variance_is_zero_and_flagged() -> None:
-    blind = pearson(np.full(8, 3.0), np.arange(8.0), RNG(0))
-    assert blind.value == 0.0 and blind.flag
-    line = pearson(np.arange(8.0), 2 * np.arange(8.0) + 1, RNG(0))
-    assert line.value == pytest.approx(1.0) and not line.flag
 
 
 def test_lockstep_figures() -> None:

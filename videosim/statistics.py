@@ -1,4 +1,4 @@
-"""Estimates with intervals: interquartile mean, bootstraps, Wilson, rank correlation. Knows no world and no model.
+"""Estimates with intervals: interquartile mean, bootstraps, ratios, correlation. Knows no world and no model.
 
 Every interval is two-sided at ``CONFIDENCE``. Every resampler takes its own ``numpy`` generator. Inputs that hold NaN
 or infinity are refused: a missing measurement is a failure the caller must score, never a number to skip.
@@ -7,8 +7,8 @@ or infinity are refused: a missing measurement is a failure the caller must scor
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -73,26 +73,23 @@ def bootstrap(
     return Estimate(float(statistic(values)), low, high, len(groups), unit)
 
 
-def stratified_bootstrap(
-    strata: Sequence[np.ndarray],
+def crossed_bootstrap(
+    scores: np.ndarray,
     rng: np.random.Generator,
-    statistic: Callable[[np.ndarray], float] = iqm,
-    repeats: int = REPEATS,
+    statistic: Callable[[np.ndarray], float] = np.mean,  # type: ignore[assignment]
     unit: str = "",
+    repeats: int = REPEATS,
 ) -> Estimate:
-    """Bootstrap of ``statistic`` over all scores pooled, resampling runs inside each stratum (a task, a seed) only.
-
-    strata  one array (runs_i,) of scores per stratum; ``n`` of the estimate is the total number of runs
-    """
-    arrays = [_numbers(s).reshape(-1) for s in strata]
-    if not arrays:
-        raise VideoSimError("a stratified bootstrap needs at least one stratum of scores")
+    """``statistic`` of scores (policies, episodes) with an interval that resamples both: policies, and the episodes
+    that all of them share. ``n`` is the number of scores. One policy: the episodes alone."""
+    scores = _numbers(scores)
+    policies, episodes = scores.shape
     draws = np.empty(repeats)
     for r in range(repeats):
-        draws[r] = statistic(np.concatenate([a[rng.integers(len(a), size=len(a))] for a in arrays]))
-    low, high = _interval(draws)
-    pooled = np.concatenate(arrays)
-    return Estimate(float(statistic(pooled)), low, high, len(pooled), unit)
+        rows, columns = rng.integers(policies, size=policies), rng.integers(episodes, size=episodes)
+        draws[r] = statistic(scores[np.ix_(rows, columns)])
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return Estimate(float(statistic(scores)), float(low), float(high), scores.size, unit)
 
 
 def ratio_of_means(
@@ -124,38 +121,21 @@ def ratio_of_means(
     return Estimate(float(top.mean() / bottom.mean()), low, high, episodes)
 
 
-def wilson(successes: int, trials: int) -> Estimate:
-    """A proportion with its Wilson score interval, which stays inside [0, 1] and is not empty at 0 or at ``trials``."""
-    if trials < 1 or not 0 <= successes <= trials:
-        raise VideoSimError(f"a proportion needs 0 <= successes <= trials and a trial; got {successes} of {trials}")
-    interval = stats.binomtest(int(successes), int(trials)).proportion_ci(CONFIDENCE, method="wilson")
-    return Estimate(successes / trials, float(interval.low), float(interval.high), int(trials))
-
-
-def spearman(x: np.ndarray, y: np.ndarray, rng: np.random.Generator, repeats: int = REPEATS) -> Estimate:
-    """Rank correlation of paired ``x`` and ``y`` (n,), pairs bootstrapped.
+def pearson(x: np.ndarray, y: np.ndarray, rng: np.random.Generator, repeats: int = REPEATS) -> Estimate:
+    """Correlation of paired ``x`` and ``y`` (n,), pairs bootstrapped.
 
     Without variance on a side the correlation is 0 and flagged, here and inside each resample: a model that answers the
     same to everything must score 0, not 1 and not NaN.
     """
-    x, y = _numbers(x).reshape(-1), _numbers(y).reshape(-1)
-    if len(x) != len(y):
-        raise VideoSimError(f"a correlation needs pairs; got {len(x)} and {len(y)} numbers")
-    picks = rng.integers(len(x), size=(repeats, len(x)))
-    draws = _rank_correlation(x[picks], y[picks])
-    low, high = _interval(draws)
-    flat = np.ptp(x) == 0 or np.ptp(y) == 0
-    return Estimate(
-        float(_rank_correlation(x[None], y[None])[0]), low, high, len(x), "", "no variance: scored 0" if flat else ""
-    )
 
+    def correlation(pairs: np.ndarray) -> float:
+        a, b = (pairs - pairs.mean(0)).T
+        scale = math.sqrt(float((a @ a) * (b @ b)))
+        return float(a @ b) / scale if scale > 1e-12 else 0.0
 
-def _rank_correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """(m, n) pairs -> (m,): Pearson correlation of average ranks, 0 where a side has no variance."""
-    a, b = (stats.rankdata(side, axis=1) for side in (x, y))
-    a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
-    scale = np.sqrt((a**2).sum(1) * (b**2).sum(1))
-    return np.divide((a * b).sum(1), scale, out=np.zeros(len(a)), where=scale > 0)
+    estimate = bootstrap(np.stack([x, y], 1), correlation, rng, repeats=repeats)
+    flat = min(float(np.std(x)), float(np.std(y))) < 1e-9
+    return replace(estimate, flag="no variance: scored 0" if flat else "")
 
 
 def _interval(draws: np.ndarray) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Films for people: labelled side-by-side strips of frames, written as MP4, GIF or a contact-sheet PNG.
+"""Films for people: labelled side-by-side strips of frames, written as MP4 or GIF.
 
 Small frames are enlarged by whole pixels (nearest neighbour), so that what is seen is what the model made.
 """
@@ -64,24 +64,6 @@ def side_by_side(
     return film
 
 
-def contact_sheet(panels: Mapping[str, np.ndarray], count: int = 8, scale: int = 2) -> np.ndarray:
-    """One still uint8 (H', W', 3): a row a film, ``count`` steps spread evenly as columns."""
-    steps, height, width = _same_size(panels)
-    picks = np.unique(np.linspace(0, steps - 1, min(count, steps)).round().astype(int))
-    row, column = height * scale, width * scale
-    margin = GAP + int(max(_font(14).getlength(label) for label in panels)) + GAP
-    canvas = Image.new("RGB", (margin + len(picks) * (column + GAP), LABEL_HEIGHT + len(panels) * (row + GAP)), GROUND)
-    draw = ImageDraw.Draw(canvas)
-    for c, t in enumerate(picks):
-        left = margin + c * (column + GAP)
-        draw.text((left, LABEL_HEIGHT / 2), f"step {t}", FAINT, _font(12), anchor="lm")
-        for r, frames in enumerate(panels.values()):
-            canvas.paste(Image.fromarray(_enlarge(frames[t], scale)), (left, LABEL_HEIGHT + r * (row + GAP)))
-    for r, label in enumerate(panels):
-        draw.text((GAP, LABEL_HEIGHT + r * (row + GAP) + row / 2), label, INK, _font(14), anchor="lm")
-    return np.asarray(canvas)
-
-
 def mp4_bytes(film: np.ndarray, fps: float, max_bytes: int = MAX_BYTES) -> bytes:
     """H.264 MP4 of uint8 (T, H, W, 3) with even H and W, at the best quality that fits ``max_bytes``.
 
@@ -111,13 +93,6 @@ def gif_bytes(film: np.ndarray, fps: float) -> bytes:
     buffer = io.BytesIO()
     duration_ms = max(10 * round(100 / fps), 20)  # browsers slow anything faster down to 100 ms
     images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=duration_ms, loop=0)
-    return buffer.getvalue()
-
-
-def png_bytes(image: np.ndarray) -> bytes:
-    """PNG of one uint8 (H, W, 3)."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
