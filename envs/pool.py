@@ -74,7 +74,7 @@ class PhysicsPool:
                 kind, value = pipe.recv()
             except (EOFError, OSError):
                 raise VideoSimError(
-                    "a physics process died (no memory, or a script without an `if __name__ == '__main__'` guard)"
+                    "a physics process died; give it more memory, or your script an `if __name__ == '__main__'` guard"
                 ) from None
             if kind == "error":
                 raise VideoSimError(value)

@@ -32,7 +32,9 @@ class ActionTokens(nn.Module):
         """
         size = actions.shape[-1]
         if size > self.max_size:
-            raise VideoSimError(f"this model takes at most {self.max_size} action numbers; got {size}")
+            raise VideoSimError(
+                f"this model takes at most {self.max_size} action numbers and got {size}; raise max_action_size"
+            )
         padded = F.pad(actions, (0, self.max_size - size))
         mask = F.pad(torch.ones_like(actions), (0, self.max_size - size))
         tokens = self.embed(torch.cat([padded, mask], -1)) + self.embodiment.weight[embodiment]

@@ -46,7 +46,7 @@ class ConvTokenizerConfig(TokenizerConfig):
     kind: str = "conv"
     grid: int = 4  # tokens per side of a square frame
     channels: int = 8  # numbers per token
-    widths: list[int] = field(default_factory=lambda: [16, 32, 48, 64])
+    widths: list[int] = field(default_factory=lambda: [16, 32, 48, 64])  # channels after each halving of the frame
     moving_weight: float = 20.0  # extra loss weight per unit of |frame - background|
     sensor_weight: float = 1.0  # loss weight of reading the sensors off two consecutive frames' latents
 
@@ -63,26 +63,30 @@ class RecurrentConfig(DynamicsConfig):
     """Deterministic recurrent core: one pass a step, a state of constant size."""
 
     kind: str = "recurrent"
-    memory: int = 256
-    hidden: int = 256
-    discount: float = 0.98  # loss weight of open-loop step h is discount**h
-    input_noise: float = 0.05
-    state_weight: float = 1.0  # weight of the sensors' open-loop error beside that of the latents
+    memory: int = 256  # numbers of the recurrent state
+    hidden: int = 256  # width of the other layers
+    discount: float = 0.98  # loss weight of the open-loop steps: 1, discount, discount**2, …
+    input_noise: float = 0.05  # standard deviation added to the standardised latents that training absorbs
+    state_weight: float = 1.0  # loss weight of the sensors' error beside that of the latents
 
 
 @dataclass
 class HeadsConfig:
-    hidden: int = 128
+    """What reads reward, termination and uncertainty off the states of any dynamics."""
+
+    hidden: int = 128  # width of the layers of reward and termination; the ensemble has half
     members: int = 5  # ensemble size behind ``uncertainty``
 
 
 @dataclass
 class ModelConfig:
+    """Everything that decides the shapes of a world model's weights."""
+
     tokenizer: Any = field(default_factory=ConvTokenizerConfig)
     dynamics: Any = field(default_factory=RecurrentConfig)
     heads: HeadsConfig = field(default_factory=HeadsConfig)
-    max_action_size: int = 8
-    embodiments: int = 1
+    max_action_size: int = 8  # numbers of the longest action the model can take
+    embodiments: int = 1  # kinds of body that share the model, each with an embedding of its own
 
 
 KINDS: dict[str, type] = {"conv": ConvTokenizerConfig, "recurrent": RecurrentConfig}
@@ -130,16 +134,16 @@ class TrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     tokenizer_steps: int = 5000
     tokenizer_batch: int = 64  # pairs of frames
-    tokenizer_rate: float = 2e-3
+    tokenizer_rate: float = 2e-3  # peak learning rate
     dynamics_steps: int = 5000
-    dynamics_rate: float = 1e-3
+    dynamics_rate: float = 1e-3  # peak learning rate
     batch: int = 64  # windows
     window: int = 40  # transitions of one window
-    evaluate_every: int = 1000
-    score_horizon: int = 60
-    score_windows: int = 256
+    evaluate_every: int = 1000  # steps between two scores on held-out episodes; the best average is kept
+    score_horizon: int = 60  # open-loop steps of a score
+    score_windows: int = 256  # starts of a score
     contexts: int = 768  # start clips that travel with the checkpoint
-    context_frames: int = 5
+    context_frames: int = 5  # frames of a start clip
 
 
 # --- collecting episodes ---------------------------------------------------------------------------------------------
@@ -170,26 +174,26 @@ class CollectConfig:
 
 @dataclass
 class AgentConfig:
-    """A Stable-Baselines3 configuration: the same wherever the policy is trained."""
+    """A stable-baselines3 configuration: the same wherever the policy is trained."""
 
     algorithm: str = "ppo"  # "ppo" or "sac"
     obs: str = "state"  # policy input: "state" (decoded sensors) or "latent" (memory and latents)
     steps: int = 300_000  # environment steps of one training
-    envs: int = 64
+    envs: int = 64  # environments side by side
     imagined_horizon: int = 100  # steps of an imagined fragment, started anywhere in the data
     max_uncertainty: float | None = None  # ends imagined fragments whose expected state error is larger
-    uncertainty_penalty: float = 0.0
+    uncertainty_penalty: float = 0.0  # taken from the imagined reward, per unit of uncertainty
     learning_rate: float = 1e-3  # decays linearly
     gamma: float = 0.99
     batch: int = 512
-    hidden: list[int] = field(default_factory=lambda: [64, 64])
+    hidden: list[int] = field(default_factory=lambda: [64, 64])  # widths of the policy's layers
     rollout: int = 64  # PPO: steps of each environment between updates
     epochs: int = 10  # PPO
     gae_lambda: float = 0.95  # PPO
-    entropy: float = 0.0  # PPO
-    log_std_init: float = -0.5  # PPO
+    entropy: float = 0.0  # PPO: loss weight of the policy's entropy
+    log_std_init: float = -0.5  # PPO: log standard deviation of the first actions
     gradient_steps: int = 16  # SAC: updates per step of all environments
-    learning_starts: int = 2000  # SAC
+    learning_starts: int = 2000  # SAC: steps of random actions before the first update
 
 
 # --- measuring speed -------------------------------------------------------------------------------------------------

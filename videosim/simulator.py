@@ -84,7 +84,9 @@ class Simulator:
         state = {name: value.clone() for name, value in snapshot.items()}
         rngs = state.pop("rngs")
         if len(rngs) != self.rows:
-            raise VideoSimError(f"the snapshot holds {len(rngs)} rows and this simulator {self.rows}")
+            raise VideoSimError(
+                f"the snapshot holds {len(rngs)} rows and this simulator {self.rows}; restore it where it was taken"
+            )
         self.state = state
         for generator, saved in zip(self.rngs, rngs, strict=True):
             generator.set_state(saved.clone())  # torch 2.13 crashes on a row of a larger tensor
