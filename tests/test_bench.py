@@ -70,6 +70,6 @@ def test_the_long_dream_counts_broken_and_unphysical_rows(
 @pytest.mark.parametrize("bad", [{"repeats": 0}, {"seconds": 0.0}, {"steps": 5}, {"envs": [0]}, {"contexts": -1}])
 def test_bad_settings(bad: dict[str, object], tmp_path: Path) -> None:
     cfg = BenchConfig(**bad)
-    with pytest.raises(VideoSimError), Run("bench", cfg, tmp_path / "out") as run:
+    with pytest.raises(VideoSimError, match=r"bench needs|each 1 or more"), Run("bench", cfg, tmp_path / "out") as run:
         bench.main(cfg, run)
     assert not (tmp_path / "out").exists()

@@ -90,14 +90,17 @@ def equal(left, right) -> bool:
     return all(np.array_equal(value, right.state_dict()[name]) for name, value in left.state_dict().items())
 
 
-def test_a_round_can_start_from_a_checkpoint(tmp_path: Path, make_model) -> None:
+def test_a_checkpoint_to_start_from_must_be_of_the_world(
+    tmp_path: Path, make_model, capsys: pytest.CaptureFixture[str]
+) -> None:
     env = PhysicsEnv(load_world("cartpole-swingup"))
     env.close()
     model = make_model(spec=env.world_spec)
     save_checkpoint(tmp_path / "model", model, {"Open loop on held-out episodes": {"horizon_frames": 3.0}}, half=False)
     assert loop._horizon(load_checkpoint(tmp_path / "model")) == 3.0
     assert command(*SMALL, "rounds=1", f"checkpoint={tmp_path / 'model'}", f"out={tmp_path / 'run'}") == 2
-    assert not (tmp_path / "run").exists()  # the world asked for has smaller frames than the model
+    assert "size of the frames" in capsys.readouterr().err  # the world asked for has smaller ones than the model
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
