@@ -23,7 +23,9 @@ HEADLINE = ("success_imagination", "return_imagination", "return_random", "retur
 
 def main(cfg: DemoConfig, run: Run) -> None:
     if min(cfg.episodes, cfg.random_episodes) < 1:
-        raise VideoSimError("episodes and random_episodes are at least 1")
+        raise VideoSimError(
+            f"episodes and random_episodes must be at least 1; got {cfg.episodes} and {cfg.random_episodes}"
+        )
     model = load_checkpoint(cfg.checkpoint)
     world = world_of(model.spec)
     check_world(model, world)

@@ -74,8 +74,10 @@ def _check(cfg: GapConfig) -> None:
     unknown = [name for name in cfg.arms if name not in PLACES]
     if unknown or "imagination" not in cfg.arms:
         raise VideoSimError(f"arms holds imagination and any of {', '.join(PLACES[1:])}; got {', '.join(cfg.arms)}")
-    if min(cfg.seeds, cfg.episodes, cfg.open_loop_starts, cfg.open_loop_horizon, cfg.lockstep_episodes) < 1:
-        raise VideoSimError("seeds, episodes, open_loop_starts, open_loop_horizon and lockstep_episodes are at least 1")
+    counts = ("seeds", "episodes", "open_loop_starts", "open_loop_horizon", "context", "lockstep_episodes")
+    for name in counts:
+        if getattr(cfg, name) < 1:
+            raise VideoSimError(f"{name} must be at least 1; got {getattr(cfg, name)}")
 
 
 def _open_loop(cfg: GapConfig, model: WorldModel, world: WorldConfig, run: Run) -> OpenLoop:

@@ -128,7 +128,8 @@ def summary(world: str, figures: Mapping[str, Mapping[str, Any]], short: Sequenc
         parts.append(
             f", the same configuration trained in MuJoCo {interval(figures[f'{graded}_physics'])} (ratio {ratio})"
         )
-    tail = f"{len(short)} thing(s) failed or fell short; the tables below say which." if short else "Every bar is met."
+    fell = f"{len(short)} thing(s) failed or fell short; the tables below say which."
+    tail = fell if short else "Nothing that was asked fell short."
     return f"{''.join(parts)}. {tail}"
 
 

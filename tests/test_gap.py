@@ -242,7 +242,8 @@ def test_a_replay_gives_the_scored_return_bitwise() -> None:
     [
         ({"arms": ["physics"]}, "imagination"),
         ({"arms": ["imagination", "mars"]}, "mars"),
-        ({"episodes": 0}, "at least 1"),
+        ({"episodes": 0}, "episodes must be at least 1"),
+        ({"context": 0}, "context must be at least 1"),
         ({"checkpoint": "nowhere"}, "nowhere"),
     ],
 )
