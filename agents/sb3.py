@@ -107,8 +107,14 @@ class PhysicsVecEnv(_Rows):
 
     def __init__(self, pool: PhysicsPool, observer: Observer, action: ActionSpec, seed: int) -> None:
         self.pool, self.observer = pool, observer
-        self.first_seeds: Sequence[int] = [seed * 100_003 + row for row in range(pool.count)]
         super().__init__(pool.count, observer.size, action)
+        self.seed(seed)
+
+    def seed(self, seed: int | None = None) -> Sequence[int | None]:
+        """Decides the episodes from the next ``reset`` on; those of two seeds never overlap."""
+        if seed is not None:
+            self.first_seeds = [seed * 100_003 + row for row in range(self.num_envs)]
+        return super().seed(seed)
 
     def reset(self) -> VecEnvObs:
         self._reset_seeds()

@@ -109,6 +109,8 @@ def test_seeds_decide_the_episodes_and_never_overlap() -> None:
     assert np.array_equal(first.reset(), again.reset())
     assert not np.array_equal(first.reset(), other.reset())
     assert not set(first.pool.seeds) & set(other.pool.seeds)  # type: ignore[attr-defined]
+    first.seed(2)  # as a resumed training does, which must not meet the same episodes again
+    assert np.array_equal(first.reset(), other.reset())
 
 
 def test_imagination_tells_the_clock_from_the_end_and_keeps_the_last_frame(tiny_model: WorldModel) -> None:
