@@ -1,10 +1,10 @@
 """The fast core: a recurrent memory that integrates the picture and the physical state side by side.
 
 Deterministic, one pass a step, a state of constant size. Each step predicts *increments*: of the latents and of the
-sensors. A real frame corrects the prediction (predict-correct, as in a Kalman filter, with learned maps). Training shows
-a log-uniform number of real frames, from one to the whole window, then lets the model run on its own output to the end
-of it, with gradients through the whole run: one-step losses leave an under-integrated action (a full-force step moves
-the cart a tenth of a pixel).
+sensors. A real frame corrects the prediction (predict-correct, as in a Kalman filter, with learned maps). Training
+shows a log-uniform number of real frames, from one to the whole window, then lets the model run on its own output to
+the end of it, with gradients through the whole run: one-step losses leave an under-integrated action (a full-force step
+moves the cart a tenth of a pixel).
 """
 
 from __future__ import annotations
