@@ -43,8 +43,12 @@ class RecurrentDynamics(Dynamics):
         )
         self.latent_increment = _small(nn.Linear(hidden, size))
         self.sensor_increment = _small(nn.Linear(hidden, sensors))
+        self.reader = nn.Sequential(
+            nn.Linear(2 * size, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, sensors)
+        )
+        self.gain = nn.Parameter(torch.zeros(sensors))
         self.correction = nn.Sequential(
-            nn.Linear(memory + sensors + 2 * size, hidden),
+            nn.Linear(memory + 2 * sensors + size, hidden),
             nn.LayerNorm(hidden),
             nn.SiLU(),
             nn.Linear(hidden, hidden),
@@ -52,14 +56,17 @@ class RecurrentDynamics(Dynamics):
             _small(nn.Linear(hidden, sensors)),
         )
 
-    def _correct(self, memory: Tensor, sensors: Tensor, seen: Tensor, expected: Tensor) -> Tensor:
-        return sensors + self.correction(torch.cat([self.norm(memory), sensors, seen, seen - expected], -1))
+    def _correct(self, memory: Tensor, sensors: Tensor, before: Tensor, seen: Tensor, expected: Tensor) -> Tensor:
+        """The belief ``sensors`` after a frame: a gain on what two frames read differently, and a learned remainder."""
+        surprise = self.reader(torch.cat([before, seen], -1)) - sensors
+        remainder = self.correction(torch.cat([self.norm(memory), sensors, surprise, seen - expected], -1))
+        return sensors + torch.sigmoid(self.gain) * surprise + remainder
 
     def start(self, latents: Tensor, actions: Tensor) -> State:
         first = latents[:, 0].flatten(1)
         memory = first.new_zeros(len(first), self.config.memory)
         blank = first.new_zeros(len(first), self.sensor_increment.out_features)
-        sensors = self._correct(memory, blank, first, torch.zeros_like(first))
+        sensors = self._correct(memory, blank, first, first, first)
         state = {
             "memory": memory,
             "latents": first,
@@ -87,7 +94,7 @@ class RecurrentDynamics(Dynamics):
     def observe(self, state: State, action: Tensor, latents: Tensor) -> State:
         ahead = self._advance(state, action)
         seen = latents.flatten(1)
-        sensors = self._correct(ahead["memory"], ahead["sensors"], seen, ahead["latents"])
+        sensors = self._correct(ahead["memory"], ahead["sensors"], state["latents"], seen, ahead["latents"])
         return {**ahead, "latents": seen, "sensors": sensors, "age": torch.zeros_like(ahead["age"])}
 
     def step(self, state: State, action: Tensor, rngs: Sequence[torch.Generator] | None = None) -> tuple[State, Tensor]:
@@ -135,10 +142,17 @@ class RecurrentDynamics(Dynamics):
         mask = torch.cat([valid[:, :1], valid], 1).float() * torch.tensor(weights)
         latent_term = (torch.stack(latent_error, 1) * mask[:, 1:]).sum() / mask[:, 1:].sum()
         sensor_term = (torch.stack(sensor_error, 1) * mask).sum() / mask.sum()
-        total = latent_term + (c.state_weight * sensor_term if sensors.shape[-1] else 0.0)
+        total, terms = latent_term, {"latents": latent_term.detach()}
+        if sensors.shape[-1]:
+            # Every pair of frames teaches the reader, without an unroll: the filter stands on it from the start.
+            pairs = torch.cat([seen[:, :-1].flatten(2), seen[:, 1:].flatten(2)], -1)
+            reading_error = (self.reader(pairs) - sensors[:, 1:]).square().mean(-1)
+            reading_term = (reading_error * valid).sum() / valid.sum()
+            total = total + c.state_weight * sensor_term + reading_term
+            terms |= {"sensors": sensor_term.detach(), "reading": reading_term.detach()}
         return DynamicsLoss(
             total=total,
-            terms={"latents": latent_term.detach(), "sensors": sensor_term.detach()},
+            terms=terms,
             features=torch.stack([self.features(s) for s in states], 1),
             sensors=torch.stack([s["sensors"] for s in states], 1),
             age=torch.stack([s["age"] for s in states], 1),
