@@ -47,6 +47,7 @@ class ClosedLoop:
         }
 
     def plots(self) -> list[dict[str, Any]]:
+        """Plots as ``plots.svg`` takes them: state error in % of the range and reward per step, against steps."""
         note = "The policy acts in the dream; physics gets the same actions. Median and middle 80 % of episodes."
         steps = range(self.error.shape[1])
         error = {"state error": 100 * self.error}

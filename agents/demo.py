@@ -22,6 +22,10 @@ HEADLINE = ("success_imagination", "return_imagination", "return_random", "retur
 
 
 def main(cfg: DemoConfig, run: Run) -> None:
+    """Train one policy in imagination, score it in MuJoCo, write ``report.html`` and ``videos/`` to the run folder.
+
+    Raises VideoSimError on a checkpoint that cannot be read, bad settings, or physics that is not the model's.
+    """
     if min(cfg.episodes, cfg.random_episodes) < 1:
         raise VideoSimError(
             f"episodes and random_episodes must be at least 1; got {cfg.episodes} and {cfg.random_episodes}"

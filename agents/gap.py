@@ -37,6 +37,10 @@ HELD_OUT_SEED = 900_001  # of the fresh episodes: no store that a model was trai
 
 
 def main(cfg: GapConfig, run: Run) -> None:
+    """Compare, and write ``report.html`` and ``videos/`` to the run folder; policies and scores go to ``cfg.cache``.
+
+    Raises VideoSimError on a checkpoint that cannot be read, bad settings, or physics that is not the model's.
+    """
     _check(cfg)
     model = load_checkpoint(cfg.checkpoint)
     world = world_of(model.spec)

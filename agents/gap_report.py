@@ -61,6 +61,7 @@ def arm_rows(
 
 
 def bar_rows(world: str, figures: Mapping[str, Mapping[str, Any]]) -> list[list[Any]]:
+    """Rows (figure in words, bar, value, lower end of the interval, verdict) of every bar set for ``world``."""
     return [[LABELS.get(name, name), bar, value, low, said] for name, bar, value, low, said in judged(world, figures)]
 
 

@@ -36,9 +36,11 @@ class ImaginedPolicy:
     _last: np.ndarray | None = field(default=None, init=False, repr=False)  # the action that led to the next frame
 
     def reset(self) -> None:
+        """Forget the episode before."""
         self._last = None
 
     def executed(self, action: np.ndarray) -> None:
+        """``action`` (A,) in world units was done, noise included."""
         self._last = np.asarray(action, np.float32)
 
     def __call__(self, frame: np.ndarray, sensors: np.ndarray) -> np.ndarray:

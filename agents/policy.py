@@ -49,6 +49,7 @@ class Policy:
         return actions
 
     def save(self, folder: Path) -> None:
+        """Write ``config.json`` and ``policy.safetensors``, each whole or not at all."""
         folder.mkdir(parents=True, exist_ok=True)
         space = self.network.observation_space.shape, self.network.action_space.shape
         assert space[0] is not None and space[1] is not None
@@ -84,5 +85,6 @@ class Policy:
 
     @classmethod
     def of(cls, algorithm: BaseAlgorithm, cfg: AgentConfig) -> Policy:
+        """The policy of an SB3 algorithm; the network is shared, not copied."""
         algorithm.policy.set_training_mode(False)
         return cls(algorithm.policy, cfg)

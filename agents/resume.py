@@ -67,4 +67,5 @@ def restore_training(algorithm: BaseAlgorithm, folder: Path, about: dict[str, An
 
 
 def drop_training(folder: Path) -> None:
+    """The training has ended: its state is not needed any more."""
     (folder / FILE).unlink(missing_ok=True)

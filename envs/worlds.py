@@ -28,6 +28,7 @@ class Knowledge:
 
 
 def sensor_spec(rows: list[Row]) -> SensorSpec:
+    """Rows (name, unit, low, high), one a sensor, as a spec."""
     names, units, low, high = zip(*rows, strict=True)
     return SensorSpec(names, units, low, high)
 

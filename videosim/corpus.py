@@ -51,12 +51,11 @@ class Corpus:
         )
         self.latents = torch.zeros(0)
 
-    @property
-    def transitions(self) -> int:
-        return int(self.lengths.sum())
-
     def starts(self, length: int) -> np.ndarray:
-        """``(n, 2)`` int64: every (episode row, t) at which a window of ``length`` transitions fits."""
+        """``(n, 2)`` int64: every (episode row, t) at which a window of ``length`` transitions fits.
+
+        Raises VideoSimError when none does; an episode that is shorter is left out without a word.
+        """
         parts = [
             np.stack([np.full(n - length + 1, row), np.arange(n - length + 1)], 1)
             for row, n in enumerate(self.lengths)

@@ -32,8 +32,10 @@ LOG_EVERY = 50
 
 @dataclass
 class Schedule:
+    """How long and how fast a stage trains."""
+
     steps: int
-    learning_rate: float
+    learning_rate: float  # the peak, after the warm-up; a cosine takes it to 2 % of it
     evaluate_every: int = 0  # 0: never
     average: float = 0.999  # decay of the averaged weights
     weight_decay: float = 1e-4

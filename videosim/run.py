@@ -87,6 +87,7 @@ class Bar:
         return (self.done - self.first) / max(time.monotonic() - self.started, 1e-9)
 
     def advance(self, n: float = 1) -> None:
+        """Add ``n`` to the amount done."""
         self.update(self.done + n)
 
     def update(self, done: float) -> None:

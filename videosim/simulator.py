@@ -64,6 +64,7 @@ class Simulator:
 
     @torch.no_grad()
     def policy_input(self, mode: str) -> Tensor:
+        """float32 ``(rows, latent_size)`` or, decoded, ``(rows, S)``; see ``WorldModel.policy_input``."""
         return self.model.policy_input(self._state(), mode)
 
     @torch.no_grad()

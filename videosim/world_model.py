@@ -134,7 +134,7 @@ class WorldModel(nn.Module):
     def step(
         self, state: State, action: Tensor, rngs: Sequence[torch.Generator] | None = None
     ) -> tuple[State, StepOut]:
-        """Imagine one step under ``action`` ``(B, A)`` in [-1, 1]."""
+        """Imagine one step under ``action`` ``(B, A)`` in [-1, 1]; ``rngs``, one a row, for a core that samples."""
         token = self.action_tokens(action)
         before = self.dynamics.features(state)
         state, z = self.dynamics.step(state, token, rngs)
@@ -158,8 +158,8 @@ class WorldModel(nn.Module):
         return self.dynamics.sensors(state) * self.sensor_std + self.sensor_mean
 
     def policy_input(self, state: State, mode: str) -> Tensor:
-        """What a policy sees, the same in imagination and in physics: ``"latent"`` features, or ``"state"``, the
-        decoded sensors in their units."""
+        """What a policy sees, the same in imagination and in physics: ``"latent"`` features ``(B, latent_size)``, or
+        ``"state"``, the decoded sensors ``(B, S)`` in their units. Raises VideoSimError on another mode."""
         if mode == "latent":
             return self.dynamics.features(state)
         if mode == "state":
