@@ -277,7 +277,8 @@ def test_the_loss_is_finite_and_reaches_every_part(data: Path) -> None:
     batch["terminated"][:, 3] = 1.0
     total, terms = train.imagination_loss(model, batch, torch.Generator().manual_seed(0))
     total.backward()
-    assert bool(torch.isfinite(total)) and set(terms) == {"latents", "sensors", "reward", "termination", "error_nll"}
+    wanted = {"latents", "sensors", "reading", "reward", "termination", "error_nll"}
+    assert bool(torch.isfinite(total)) and set(terms) == wanted
     for part in (model.action_tokens, model.dynamics, model.heads):
         for name, weight in part.named_parameters():
             assert weight.grad is not None and bool(torch.isfinite(weight.grad).all()), name
