@@ -44,7 +44,6 @@ class ConvTokenizerConfig(TokenizerConfig):
     """Strided convolutions to a grid of continuous tokens bounded by tanh."""
 
     kind: str = "conv"
-    grid: int = 4  # tokens per side of a square frame
     channels: int = 8  # numbers per token
     widths: list[int] = field(default_factory=lambda: [16, 32, 48, 64])  # channels after each halving of the frame
     moving_weight: float = 20.0  # extra loss weight per unit of |frame - background|

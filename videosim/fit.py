@@ -50,10 +50,10 @@ class Log:
         rows: list[list[str]] = []
         if resume_at and self.path.is_file():
             with self.path.open(newline="") as file:
-                rows = [row for row in list(csv.reader(file))[1:] if int(row[0]) <= resume_at]
+                rows = [row for row in list(csv.reader(file))[1:] if int(row[0]) < resume_at]
         with self.path.open("w", newline="") as file:
             csv.writer(file).writerows([["step", "name", "value"], *rows])
-        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=resume_at + 1)
+        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=resume_at)
 
     def write(self, step: int, values: dict[str, float]) -> None:
         with self.path.open("a", newline="") as file:

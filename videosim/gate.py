@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from videosim.corpus import Corpus
+from videosim.errors import VideoSimError
 from videosim.metrics import moving_mask, psnr
 from videosim.world_model import WorldModel
 
@@ -41,6 +42,8 @@ def tokenizer_gate(model: WorldModel, train: Corpus, test: Corpus, seed: int) ->
     decoded = model.decode(model.encode(torch.as_tensor(frames))).numpy()
     mask = moving_mask(frames, test.background[where[:, 0]])
     moving = mask.reshape(len(mask), -1).any(1)
+    if not moving.any():
+        raise VideoSimError("nothing moves in the held-out frames; record behaviours that move what the camera sees")
     result: dict[str, Any] = {
         "psnr_full": float(np.mean(psnr(frames, decoded))),
         "psnr_moving": float(np.mean(psnr(frames[moving], decoded[moving], mask[moving]))),

@@ -84,15 +84,11 @@ class ConvTokenizer(Tokenizer):
         self.encoder = nn.Sequential(*layers)
 
         layers = [nn.Conv2d(config.channels, previous, 3, padding=1), nn.SiLU()]
-        for width in [*reversed(config.widths[:-1]), 12]:
-            # Sub-pixel upsampling for the last, full-resolution step; nearest elsewhere: cheap on a CPU, no
-            # checkerboard.
-            last = width == 12
-            if not last:
-                layers += [nn.Upsample(scale_factor=2), nn.Conv2d(previous, width, 3, padding=1), nn.SiLU()]
-            else:
-                layers += [nn.Conv2d(previous, width, 3, padding=1), nn.PixelShuffle(2)]
+        for width in reversed(config.widths[:-1]):
+            layers += [nn.Upsample(scale_factor=2), nn.Conv2d(previous, width, 3, padding=1), nn.SiLU()]
             previous = width
+        # Sub-pixel upsampling for the last step: a full-resolution convolution would cost as much as all the others.
+        layers += [nn.Conv2d(previous, 3 * 2**2, 3, padding=1), nn.PixelShuffle(2)]
         self.decoder = nn.Sequential(*layers)
         self.probe = nn.Sequential(
             nn.Linear(2 * self.tokens * self.width, 128),
