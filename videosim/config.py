@@ -178,8 +178,8 @@ class AgentConfig:
     algorithm: str = "ppo"  # "ppo" or "sac"
     obs: str = "state"  # policy input: "state" (decoded sensors) or "latent" (memory and latents)
     steps: int = 300_000  # environment steps of one training
-    envs: int = 64  # environments side by side
-    imagined_horizon: int = 100  # steps of an imagined fragment, started anywhere in the data
+    envs: int = 32  # environments side by side
+    imagined_horizon: int = 60  # steps of an imagined fragment, started anywhere in the data
     max_uncertainty: float | None = None  # ends imagined fragments whose expected state error is larger
     uncertainty_penalty: float = 0.0  # taken from the imagined reward, per unit of uncertainty
     learning_rate: float = 1e-3  # decays linearly
