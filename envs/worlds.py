@@ -177,6 +177,32 @@ def _cheetah_wide(source: Source, rng: np.random.Generator) -> None:
     data.qvel[:] += rng.normal(0.0, 1.0, 9) * np.array([2.0, 0.5, 1.0, 3.0, 3.0, 3.0, 3.0, 3.0, 3.0])
 
 
+# An open-loop gallop, a sinusoid a joint, found by a cross-entropy search on the return (seed 0, 40 rounds of 32): it runs
+# at about 320 of 1000. Columns in the order of CHEETAH_JOINTS.
+GAIT_AMPLITUDE = np.array([1.70, 0.65, 0.94, 1.07, 0.96, 0.43])
+GAIT_PHASE = np.array([-0.81, -1.71, -0.89, 0.12, 2.03, 0.17])
+GAIT_OFFSET = np.array([0.18, 0.02, -0.83, -0.34, 0.25, -0.30])
+GAIT_HZ, CONTROL_HZ = 2.46, 25.0
+
+
+def _cheetah_scripted(rng: np.random.Generator, skill: float) -> Behaviour:
+    """A gallop without eyes, bent at random: ``skill`` 1 runs, 0 is noise."""
+    clumsy = 1.0 - skill
+    amplitude = GAIT_AMPLITUDE * np.exp(0.4 * clumsy * rng.standard_normal(6))
+    phase = GAIT_PHASE + clumsy * rng.standard_normal(6)
+    offset = GAIT_OFFSET + 0.3 * clumsy * rng.standard_normal(6)
+    turn = 2 * np.pi * GAIT_HZ / CONTROL_HZ * np.exp(0.3 * clumsy * rng.standard_normal())
+    when, noise = rng.uniform(0.0, 60.0), np.zeros(6)
+
+    def act(sensors: np.ndarray) -> np.ndarray:
+        nonlocal when, noise
+        when += 1.0
+        noise = 0.7 * noise + 0.7 * rng.normal(0.0, 0.5, 6)
+        return np.clip(amplitude * np.sin(turn * when + phase) + offset + clumsy * noise, -1.0, 1.0).astype(np.float32)
+
+    return act
+
+
 CHEETAH = Knowledge(
     sensor_spec(
         [
@@ -191,6 +217,7 @@ CHEETAH = Knowledge(
     ),
     _cheetah_read,
     _cheetah_wide,
+    _cheetah_scripted,
 )
 
 # --- any other world -------------------------------------------------------------------------------------------------

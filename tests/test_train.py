@@ -245,11 +245,11 @@ def test_one_batch_can_be_learnt_by_heart(data: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = WorldModel(MODEL, SPEC)
     corpus = Corpus(store, range(6))
-    frames, background, sensors = corpus.pairs(corpus.starts(1)[::10])
-    before = float(model.tokenizer.loss(frames, background, sensors)[0].detach())
-    loss = lambda step, rng: model.tokenizer.loss(frames, background, sensors)  # noqa: E731
+    frames, backgrounds, sensors = corpus.pairs(corpus.starts(1)[::10])
+    before = float(model.tokenizer.loss(frames, backgrounds, sensors)[0].detach())
+    loss = lambda step, rng: model.tokenizer.loss(frames, backgrounds, sensors)  # noqa: E731
     fit("tokenizer", model.tokenizer, loss, Schedule(150, 3e-3, average=0.9), tmp_path, 0, quiet_bar(150))
-    assert float(model.tokenizer.loss(frames, background, sensors)[0].detach()) < 0.2 * before
+    assert float(model.tokenizer.loss(frames, backgrounds, sensors)[0].detach()) < 0.2 * before
 
     corpus.encode(model)
     train._set_scales(model, corpus)
@@ -277,7 +277,7 @@ def test_the_loss_is_finite_and_reaches_every_part(data: Path) -> None:
     batch["terminated"][:, 3] = 1.0
     total, terms = train.imagination_loss(model, batch, torch.Generator().manual_seed(0))
     total.backward()
-    wanted = {"latents", "sensors", "reading", "reward", "termination", "error_nll"}
+    wanted = {"latents", "sensors", "reading", "transition", "reward", "termination", "error_nll"}
     assert bool(torch.isfinite(total)) and set(terms) == wanted
     for part in (model.action_tokens, model.dynamics, model.heads):
         for name, weight in part.named_parameters():

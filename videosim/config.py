@@ -46,7 +46,7 @@ class ConvTokenizerConfig(TokenizerConfig):
     kind: str = "conv"
     channels: int = 8  # numbers per token
     widths: list[int] = field(default_factory=lambda: [16, 32, 48, 64])  # channels after each halving of the frame
-    moving_weight: float = 20.0  # extra loss weight per unit of |frame - background|
+    moving_weight: float = 20.0  # extra loss weight per unit of |frame - background|, at most 1
     sensor_weight: float = 1.0  # loss weight of reading the sensors off two consecutive frames' latents
 
 
@@ -131,10 +131,10 @@ class TrainConfig:
     threads: int = 0  # 0: as many as torch chooses
     held_out: float = 0.1  # fraction of the episodes that training never sees
     model: ModelConfig = field(default_factory=ModelConfig)
-    tokenizer_steps: int = 5000
+    tokenizer_steps: int = 7000
     tokenizer_batch: int = 64  # pairs of frames
     tokenizer_rate: float = 2e-3  # peak learning rate
-    dynamics_steps: int = 5000
+    dynamics_steps: int = 6000
     dynamics_rate: float = 1e-3  # peak learning rate
     batch: int = 64  # windows
     window: int = 40  # transitions of one window

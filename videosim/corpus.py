@@ -17,6 +17,7 @@ from videosim.errors import VideoSimError
 from videosim.world_model import WorldModel
 
 BACKGROUND_FRAMES = 15  # frames whose median image counts as an episode's background
+COMMON_FRAMES = 64  # episodes whose median background counts as common to all
 
 
 class Corpus:
@@ -49,6 +50,8 @@ class Corpus:
         self.background = np.stack(
             [np.median(f[:: max(1, len(f) // BACKGROUND_FRAMES)], axis=0).astype(np.uint8) for f in self.frames]
         )
+        some = np.linspace(0, len(self.frames) - 1, min(len(self.frames), COMMON_FRAMES)).astype(int)
+        self.common = np.median(self.background[some], axis=0).astype(np.uint8)
         self.latents = torch.zeros(0)
 
     def starts(self, length: int) -> np.ndarray:
@@ -69,11 +72,14 @@ class Corpus:
         return np.concatenate(parts)
 
     def pairs(self, where: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-        """Consecutive frames at ``where`` ``(B, 2)``: uint8 ``(B, 2, H, W, 3)``, backgrounds uint8 ``(B, H, W, 3)``
-        and the sensors ``(B, S)`` of the second frame."""
+        """Consecutive frames at ``where`` ``(B, 2)``: uint8 ``(B, 2, H, W, 3)``; two pictures of nothing to see, the
+        background of the episode and the one common to all, uint8 ``(B, 2, H, W, 3)``; and the sensors ``(B, S)`` of
+        the second frame."""
         frames = np.stack([self.frames[row][t : t + 2] for row, t in where])
         index = torch.as_tensor(self.first[where[:, 0]] + where[:, 1] + 1)
-        return torch.as_tensor(frames), torch.as_tensor(self.background[where[:, 0]]), self.sensors[index]
+        own = self.background[where[:, 0]]
+        backgrounds = np.stack([own, np.broadcast_to(self.common, own.shape)], 1)
+        return torch.as_tensor(frames), torch.as_tensor(backgrounds), self.sensors[index]
 
     def windows(self, where: np.ndarray, length: int) -> dict[str, Tensor]:
         """Windows of ``length`` transitions at ``where`` ``(B, 2)``: latents and sensors ``(B, length+1, …)``; actions,

@@ -36,9 +36,18 @@ class DynamicsLoss:
 
 
 class Dynamics(nn.Module, ABC):
-    """``latents`` are float32 ``(B, N, D)`` with unit scale; ``action`` is an action token ``(B, W)``."""
+    """``latents`` are float32 ``(B, N, D)`` with unit scale; ``action`` is an action token ``(B, W)``.
+
+    ``sensor_step`` ``(S,)``, set from the data before training: how far each standardised sensor moves in a step
+    (standard deviation).
+    """
 
     feature_size: int
+    sensor_step: Tensor
+
+    def __init__(self, sensors: int) -> None:
+        super().__init__()
+        self.register_buffer("sensor_step", torch.ones(sensors))
 
     @abstractmethod
     def start(self, latents: Tensor, actions: Tensor) -> State:

@@ -143,7 +143,8 @@ def fit(
             raise VideoSimError(f"the {stage} loss is not finite at step {step}; lower the learning rate and run again")
         optimizer.zero_grad(set_to_none=True)
         total.backward()
-        norm = nn.utils.clip_grad_norm_(parameters, 1.0)
+        # Each tensor by itself: a part with loud gradients must not slow the others down.
+        norm = torch.stack([nn.utils.clip_grad_norm_(p, 1.0) for p in parameters]).norm()
         optimizer.step()
         decay = min(schedule.average, (1 + step) / (10 + step))
         torch._foreach_lerp_(average, [p.detach() for p in parameters], 1.0 - decay)

@@ -1,8 +1,8 @@
 """Video compression: frames to a small grid of continuous tokens and back. Knows nothing of actions or time.
 
-Small movers are what every compressor of this kind loses first, so the reconstruction loss is weighted towards what
-differs from the episode's background, and, where a log has sensors, the latents of two consecutive frames must let a
-small network read them (a still frame cannot show a velocity).
+Small things are what every compressor of this kind loses first, so the reconstruction loss is weighted towards what
+moves in an episode and what sets it apart from the others (a target that stands still), and, where a log has sensors,
+the latents of two consecutive frames must let a small network read them (a still frame cannot show a velocity).
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ class Tokenizer(nn.Module, ABC):
         """float32 ``(B, N, D)`` -> uint8 ``(B, H, W, 3)``."""
 
     @abstractmethod
-    def loss(self, frames: Tensor, background: Tensor, sensors: Tensor) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, frames: Tensor, backgrounds: Tensor, sensors: Tensor) -> tuple[Tensor, dict[str, float]]:
         """Training loss on pairs of consecutive frames.
 
-        frames uint8 ``(B, 2, H, W, 3)``; background uint8 ``(B, H, W, 3)``, the episode's median image; sensors float32
-        ``(B, S)`` standardised, of the second frame (S may be 0).
+        frames uint8 ``(B, 2, H, W, 3)``; backgrounds uint8 ``(B, K, H, W, 3)``, pictures that show nothing of interest;
+        sensors float32 ``(B, S)`` standardised, of the second frame (S may be 0).
         """
 
 
@@ -91,11 +91,11 @@ class ConvTokenizer(Tokenizer):
         layers += [nn.Conv2d(previous, 3 * 2**2, 3, padding=1), nn.PixelShuffle(2)]
         self.decoder = nn.Sequential(*layers)
         self.probe = nn.Sequential(
-            nn.Linear(2 * self.tokens * self.width, 128),
+            nn.Linear(2 * self.tokens * self.width, 256),
             nn.SiLU(),
-            nn.Linear(128, 128),
+            nn.Linear(256, 256),
             nn.SiLU(),
-            nn.Linear(128, sensors),
+            nn.Linear(256, sensors),
         )
 
     def _encode(self, images: Tensor) -> Tensor:
@@ -108,19 +108,18 @@ class ConvTokenizer(Tokenizer):
         grid = rearrange(z, "b (h w) d -> b d h w", h=self.rows)
         return to_uint8(self.decoder(grid))
 
-    def loss(self, frames: Tensor, background: Tensor, sensors: Tensor) -> tuple[Tensor, dict[str, float]]:
-        images = to_unit(frames)
-        flat = rearrange(images, "b two c h w -> (b two) c h w")
-        grid = self._encode(flat)
-        moving = (images - to_unit(background)[:, None]).abs().mean(2, keepdim=True)
-        weight = rearrange(1.0 + self.config.moving_weight * moving, "b two c h w -> (b two) c h w")
-        error = (self.decoder(grid) - flat).square()
-        reconstruction = (weight * error).mean() / weight.mean()
+    def loss(self, frames: Tensor, backgrounds: Tensor, sensors: Tensor) -> tuple[Tensor, dict[str, float]]:
+        grid = self._encode(rearrange(to_unit(frames), "b two c h w -> (b two) c h w"))
+        pair = rearrange(grid, "(b two) d h w -> b two d h w", two=2)
+        # The first frame serves the sensors alone: decoding two frames as like as these would teach little more.
+        image = to_unit(frames[:, 1])
+        interest = (image[:, None] - to_unit(backgrounds)).abs().mean(2, keepdim=True).amax(1)
+        weight = 1.0 + self.config.moving_weight * interest
+        reconstruction = (weight * (self.decoder(pair[:, 1]) - image).square()).mean() / weight.mean()
         total = 100.0 * reconstruction
         terms = {"reconstruction": float(reconstruction.detach())}
         if sensors.shape[-1] and self.config.sensor_weight:
-            pair = rearrange(grid, "(b two) d h w -> b (two d h w)", two=2)
-            reading = (self.probe(pair) - sensors).square().mean()
+            reading = (self.probe(pair.flatten(1)) - sensors).square().mean()
             total = total + self.config.sensor_weight * reading
             terms["sensor_reading"] = float(reading.detach())
         return total, terms

@@ -120,8 +120,8 @@ def train_tokenizer(model: WorldModel, cfg: TrainConfig, train: Corpus, run: Run
 
     def loss(step: int, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         where = starts[torch.randint(len(starts), (cfg.tokenizer_batch,), generator=rng).numpy()]
-        frames, background, sensors = train.pairs(where)
-        return model.tokenizer.loss(frames, background, (sensors - mean) / std)
+        frames, backgrounds, sensors = train.pairs(where)
+        return model.tokenizer.loss(frames, backgrounds, (sensors - mean) / std)
 
     with run.progress(cfg.tokenizer_steps, "tokenizer", "steps") as bar:
         schedule = Schedule(cfg.tokenizer_steps, cfg.tokenizer_rate, average=0.995)
@@ -137,6 +137,10 @@ def _set_scales(model: WorldModel, train: Corpus) -> None:
     scale("latent", train.latents, 0.05)
     scale("sensor", train.sensors, 1e-3)
     scale("reward", train.rewards, 1e-3)
+    where = train.starts(1)
+    before = train.first[where[:, 0]] + where[:, 1]
+    moved = (train.sensors[before + 1] - train.sensors[before]) / model.sensor_std
+    model.dynamics.sensor_step.copy_(moved.std(0).clamp(min=0.01))
 
 
 class _Imagination(torch.nn.Module):
