@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from videosim.report import verdict
+
 OPEN_LOOP = {"open_loop_horizon_frames": 50.0}
 BARS: dict[str, dict[str, float]] = {
     "cartpole-swingup": {"return_ratio": 0.90, "return_physics": 700.0, **OPEN_LOOP},
@@ -21,20 +23,11 @@ def bars(world: str) -> dict[str, float]:
 
 
 def judged(world: str, figures: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, float, Any, Any, str]]:
-    """Rows (figure, bar, value, lower end of the interval, verdict). The lower end must clear the bar to meet it."""
+    """Rows (figure, bar, value, lower end of the interval, verdict) of every bar of ``world``."""
     rows = []
     for name, bar in bars(world).items():
         figure = figures.get(name, {})
-        value, low = figure.get("value"), figure.get("low")
-        if value is None:
-            said = "not measured"
-        elif value < bar:
-            said = "not met"
-        elif low is None or low < bar:
-            said = "met by the figure, not by its lower bound"
-        else:
-            said = "met"
-        rows.append((name, bar, value, low, said))
+        rows.append((name, bar, figure.get("value"), figure.get("low"), verdict(figure, bar)))
     return rows
 
 
@@ -48,7 +41,7 @@ def shortfalls(world: str, figures: Mapping[str, Mapping[str, Any]], seeds: int,
     for name, bar, figure, _, said in judged(world, figures):
         if figure is None:
             found.append(f"{name}, whose bar is {bar:g}, was not measured.")
-        elif said != "met":
+        elif said != "PASS":
             found.append(f"{name} is {figure:.4g} and the bar is {bar:g}: {said}.")
     if seeds < SEEDS or episodes < EPISODES:
         found.append(f"{seeds} seed(s) and {episodes} episodes are a trial; a result takes {SEEDS} and {EPISODES}.")

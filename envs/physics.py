@@ -43,10 +43,7 @@ def load_world(name: str) -> WorldConfig:
         if unknown:
             raise VideoSimError(f"the world file of {name!r} has an unknown setting {sorted(unknown)[0]!r}; remove it")
         return WorldConfig(**values)
-    source = name.partition(":")[0]
-    repeat = 4
-    if source != "dm_control":
-        repeat = int(np.clip(round(1.0 / RATE_HZ / make_source(name).dt_s), 1, 4))
+    repeat = int(np.clip(round(1.0 / RATE_HZ / make_source(name).dt_s), 1, 4))
     return WorldConfig(name=name, id=name, action_repeat=repeat)
 
 

@@ -177,8 +177,8 @@ def _cheetah_wide(source: Source, rng: np.random.Generator) -> None:
     data.qvel[:] += rng.normal(0.0, 1.0, 9) * np.array([2.0, 0.5, 1.0, 3.0, 3.0, 3.0, 3.0, 3.0, 3.0])
 
 
-# An open-loop gallop, a sinusoid a joint, found by a cross-entropy search on the return (seed 0, 40 rounds of 32): it runs
-# at about 320 of 1000. Columns in the order of CHEETAH_JOINTS.
+# An open-loop gallop, a sinusoid a joint, found by a cross-entropy search on the return (seed 0, 40 rounds of 32): it
+# scores about 320 of 1000. Columns in the order of CHEETAH_JOINTS.
 GAIT_AMPLITUDE = np.array([1.70, 0.65, 0.94, 1.07, 0.96, 0.43])
 GAIT_PHASE = np.array([-0.81, -1.71, -0.89, 0.12, 2.03, 0.17])
 GAIT_OFFSET = np.array([0.18, 0.02, -0.83, -0.34, 0.25, -0.30])

@@ -76,7 +76,7 @@ def test_a_result_is_shown_with_all_that_makes_it_one(results: ModuleType, tmp_p
     (tmp_path / "push").mkdir()
     (tmp_path / "push" / "result.json").write_text(json.dumps(result))
     text = results.section(tmp_path)
-    assert "0.9 [0.8, 1]" in text and "| 50 |" in text and "≥ 0.85: met by the figure, not by its lower bound" in text
+    assert "0.9 [0.8, 1]" in text and "| 50 |" in text and "≥ 0.85: INCONCLUSIVE" in text
     assert "Seeds 0, 1; 2 cores of Cray-1; commit abc123" in text
     assert "`videosim gap checkpoint=push agent.steps=7 arms=[imagination,physics] seeds=5`" in text
 

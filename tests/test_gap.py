@@ -116,16 +116,16 @@ def test_lockstep_figures() -> None:
 # --- verdicts --------------------------------------------------------------------------------------------------------
 
 
-def test_the_lower_end_must_clear_the_bar() -> None:
-    def said(value: float | None, low: float | None) -> str:
-        figures = {"return_ratio": {"value": value, "low": low}}
+def test_the_whole_interval_must_clear_the_bar() -> None:
+    def said(value: float | None, low: float | None, high: float | None) -> str:
+        figures = {"return_ratio": {"value": value, "low": low, "high": high}}
         return next(row[-1] for row in judged("reacher-easy", figures) if row[0] == "return_ratio")
 
-    assert said(0.95, 0.91) == "met"
-    assert said(0.95, 0.85) == "met by the figure, not by its lower bound"
-    assert said(0.95, None) == "met by the figure, not by its lower bound"
-    assert said(0.89, 0.80) == "not met"
-    assert said(None, None) == "not measured"
+    assert said(0.95, 0.91, 0.99) == "PASS"
+    assert said(0.95, 0.85, 1.05) == "INCONCLUSIVE"
+    assert said(0.89, 0.80, 0.93) == "INCONCLUSIVE"
+    assert said(0.85, 0.80, 0.89) == "FAIL"
+    assert said(None, None, None) == "FAIL"
 
 
 def test_what_fell_short_is_said() -> None:

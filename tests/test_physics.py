@@ -223,7 +223,7 @@ def test_bad_input_is_named(envs, fault, sentence):
 
 def test_defaults_of_any_world():
     assert load_world("dm_control:finger-spin") == WorldConfig(
-        "dm_control:finger-spin", "dm_control:finger-spin", 4, 250
+        "dm_control:finger-spin", "dm_control:finger-spin", 2, 250
     )
     assert load_world(load_world("dm_control:finger-spin").name) == load_world("dm_control:finger-spin")
     assert load_world("gymnasium:InvertedDoublePendulum-v5").action_repeat == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -135,3 +137,37 @@ def test_the_loss_leaves_out_what_is_not_valid(core: Dynamics, clip) -> None:
 def test_unknown_kinds_are_refused() -> None:
     with pytest.raises(VideoSimError, match="recurrent"):
         build_dynamics(DynamicsConfig("dream"), TOKENS, WIDTH, ACTION, SENSORS)
+
+
+def test_only_short_runs_teach_how_the_physical_state_moves(clip) -> None:
+    latents, actions = clip
+    sensors = torch.randn(3, 6, SENSORS, generator=torch.Generator().manual_seed(2))
+    valid = torch.ones(3, 5, dtype=torch.bool)
+    gradients = []
+    for weight in (0.0, 1.0):
+        torch.manual_seed(0)
+        core = build_dynamics(replace(CONFIG, state_weight=weight), TOKENS, WIDTH, ACTION, SENSORS)
+        core.loss(latents, actions, sensors, valid, torch.Generator().manual_seed(0)).total.backward()
+        gradients.append((core.transition[0].weight.grad, core.sensor_increment.weight.grad))
+    (one, none), (other, some) = gradients
+    assert torch.equal(one, other) and float(one.abs().max()) > 0.0
+    assert float(some.abs().max()) > 0.0 and (none is None or not torch.equal(none, some))
+
+
+def test_the_physical_state_moves_as_it_was_taught() -> None:
+    torch.manual_seed(0)
+    core = build_dynamics(replace(CONFIG, hidden=64), TOKENS, WIDTH, ACTION, SENSORS)
+    core.sensor_step.fill_(0.1)
+    generator, valid = torch.Generator().manual_seed(3), torch.ones(32, 10, dtype=torch.bool)
+    optimizer = torch.optim.Adam(core.transition.parameters(), lr=3e-3)
+    errors = []
+    for _ in range(200):
+        pushes = torch.randn(32, 10, ACTION, generator=generator)
+        moves = 0.1 * torch.stack([pushes[..., 0], -pushes[..., 1]], -1)
+        sensors = torch.cat([torch.zeros(32, 1, SENSORS), moves.cumsum(1)], 1)
+        error = core._transition_error(sensors, pushes, valid, generator)
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+        errors.append(float(error.detach()))
+    assert sum(errors[-10:]) < 0.1 * sum(errors[:10])

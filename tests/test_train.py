@@ -131,6 +131,23 @@ def test_the_corpus_keeps_time(data: Path) -> None:
     assert np.array_equal(frames[0, 1].numpy(), picture(float(sensors[0, 0])))
 
 
+def test_a_target_that_never_moves_is_of_interest_to_the_tokenizer(data: Path) -> None:
+    store = EpisodeStore.open(data)
+    corpus = Corpus(store, range(len(store)))
+    corpus.background[5, :4, :4] = 255  # one episode's own mark, in every frame of it
+    corpus.common = np.zeros_like(corpus.common)
+    _, backgrounds, _ = corpus.pairs(np.array([[5, 0], [6, 0]]))
+    assert backgrounds.shape[1] == 2 and torch.equal(backgrounds[0, 1], backgrounds[1, 1])
+    assert int(backgrounds[0, 0, 0, 0, 0]) == 255 and int(backgrounds[:, 1].max()) == 0
+    frames = torch.full((1, 2, *store.world.frame.shape), 128, dtype=torch.uint8)
+    frames[..., :4, :4, :] = 255
+    torch.manual_seed(0)
+    tokenizer = WorldModel(settings(data).model, store.world).tokenizer
+    with_mark = float(tokenizer.loss(frames, frames[:, :1], torch.zeros(1, 0))[0].detach())
+    empty = torch.cat([frames[:, :1], torch.full_like(frames[:, :1], 128)], 1)
+    assert float(tokenizer.loss(frames, empty, torch.zeros(1, 0))[0].detach()) > 1.5 * with_mark
+
+
 def test_no_window_crosses_an_episode(data: Path) -> None:
     store = EpisodeStore.open(data)
     corpus = Corpus(store, range(4))

@@ -34,6 +34,8 @@ def main(cfg: TrainConfig, run: Run) -> None:
     started = time.monotonic()
     if cfg.threads:
         torch.set_num_threads(cfg.threads)
+    if not cfg.data:
+        raise VideoSimError("there is nothing to train on; give data=FOLDER of a store that `videosim collect` made")
     store = EpisodeStore.open(cfg.data)
     train_rows, test_rows = store.split(cfg.held_out)
     train, test = Corpus(store, train_rows), Corpus(store, test_rows)
