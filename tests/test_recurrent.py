@@ -108,7 +108,8 @@ def test_the_open_loop_part_of_the_loss_never_looks_at_frames(core: Dynamics, cl
 
     def states(seen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         out = core.loss(seen, actions, sensors, valid, torch.Generator().manual_seed(0))
-        return out.features, out.age, out.total
+        assert len(out.dreamt.features) == 1  # of three rows
+        return torch.cat([out.features, out.dreamt.features]), out.dreamt.age, out.total
 
     changed = latents.clone()
     changed[:, 2:] += 1.0
@@ -119,6 +120,20 @@ def test_the_open_loop_part_of_the_loss_never_looks_at_frames(core: Dynamics, cl
     changed = latents.clone()
     changed[:, 1] += 1.0
     assert not torch.allclose(features[:, 1:], states(changed)[0][:, 1:])
+
+
+@torch.no_grad()
+def test_what_is_dreamt_in_training_is_what_is_dreamt_in_use(core: Dynamics, clip) -> None:
+    latents, actions = clip
+    sensors = torch.randn(3, 6, SENSORS, generator=torch.Generator().manual_seed(2))
+    valid = torch.ones(3, 5, dtype=torch.bool)
+    dreamt = core.loss(latents, actions, sensors, valid, torch.Generator().manual_seed(0)).dreamt
+    state = core.start(latents[:1, :2], actions[:1, :1])  # this seed draws two frames of context
+    torch.testing.assert_close(dreamt.sensors[:, 1], core.sensors(state))
+    for k in range(1, 5):
+        state, _ = core.step(state, actions[:1, k])
+        torch.testing.assert_close(dreamt.features[:, k + 1], core.features(state))
+        torch.testing.assert_close(dreamt.sensors[:, k + 1], core.sensors(state))
 
 
 def test_the_loss_leaves_out_what_is_not_valid(core: Dynamics, clip) -> None:

@@ -280,7 +280,7 @@ def test_one_batch_can_be_learnt_by_heart(data: Path, tmp_path: Path) -> None:
 
     whole = train._Imagination(model)
     fit("dynamics", whole, imagine, Schedule(250, 5e-3, average=0.9), tmp_path, 0, quiet_bar(250))
-    for name in ("latents", "sensors", "reward"):
+    for name in ("latents", "filter", "moved", "transition", "reward"):
         assert terms[-1][name] < 0.35 * terms[0][name], name
 
 
@@ -294,7 +294,7 @@ def test_the_loss_is_finite_and_reaches_every_part(data: Path) -> None:
     batch["terminated"][:, 3] = 1.0
     total, terms = train.imagination_loss(model, batch, torch.Generator().manual_seed(0))
     total.backward()
-    wanted = {"latents", "sensors", "reading", "transition", "reward", "termination", "error_nll"}
+    wanted = {"latents", "filter", "reading", "moved", "transition", "reward", "termination", "error_nll"}
     assert bool(torch.isfinite(total)) and set(terms) == wanted
     for part in (model.action_tokens, model.dynamics, model.heads):
         for name, weight in part.named_parameters():

@@ -66,7 +66,7 @@ class RecurrentConfig(DynamicsConfig):
     hidden: int = 256  # width of the other layers
     discount: float = 0.98  # loss weight of the open-loop steps: 1, discount, discount**2, …
     input_noise: float = 0.05  # standard deviation added to the standardised latents that training absorbs
-    state_weight: float = 1.0  # loss weight of the sensors' error beside that of the latents
+    state_weight: float = 10.0  # loss weight of what the frames say about the sensors, beside the latents' error
 
 
 @dataclass
@@ -134,7 +134,7 @@ class TrainConfig:
     tokenizer_steps: int = 7000
     tokenizer_batch: int = 64  # pairs of frames
     tokenizer_rate: float = 2e-3  # peak learning rate
-    dynamics_steps: int = 6000
+    dynamics_steps: int = 5000
     dynamics_rate: float = 1e-3  # peak learning rate
     batch: int = 64  # windows
     window: int = 40  # transitions of one window

@@ -21,18 +21,30 @@ State = dict[str, Tensor]
 
 
 @dataclass
+class Dreamt:
+    """The first ``b`` rows of a batch as they would be used: some frames absorbed, the others imagined, no gradients.
+
+    features ``(b, T+1, F)``, sensors ``(b, T+1, S)`` standardised, age ``(b, T+1)`` imagined steps since the last real
+    frame.
+    """
+
+    features: Tensor
+    sensors: Tensor
+    age: Tensor
+
+
+@dataclass
 class DynamicsLoss:
     """What one training pass gives: the loss, its parts, and what the heads learn from.
 
-    features ``(B, T+1, F)`` of every state on the way (absorbed or imagined), sensors ``(B, T+1, S)`` standardised
-    readings of the same states, age ``(B, T+1)`` imagined steps since the last real frame.
+    features ``(B, T+1, F)`` teach reward and termination and must belong to what really happened; ``dreamt`` teaches
+    how far the model strays.
     """
 
     total: Tensor
     terms: dict[str, Tensor]
     features: Tensor
-    sensors: Tensor
-    age: Tensor
+    dreamt: Dreamt
 
 
 class Dynamics(nn.Module, ABC):

@@ -1,11 +1,15 @@
 """The fast core: a recurrent memory that integrates the picture and the physical state side by side.
 
 Deterministic, one pass a step, a state of constant size. Each step predicts *increments*: of the latents and of the
-sensors. Where a log has sensors they are most of the state, so a network of their own moves them on; it learns from
-every recorded transition, without an unroll, and the picture follows the state it predicts. A real frame corrects the
-prediction (predict-correct, as in a Kalman filter, with learned maps). Training shows a log-uniform number of real
-frames, from one to the whole window, then lets the model run on its own output to the end of it, with gradients through
-the whole run: one-step losses leave an under-integrated action (a full-force step moves the cart a tenth of a pixel).
+sensors. A real frame corrects the prediction (predict-correct, as in a Kalman filter, with learned maps). Training
+shows a log-uniform number of real frames, from one to the whole window, then lets the picture run on its own output to
+the end of it, with gradients through the whole run: one-step losses leave an under-integrated action (a full-force step
+moves the cart a tenth of a pixel).
+
+Where a log has sensors they are most of the state, and chaotic: the gradients of a long run of them are noise, and its
+mean is no motion that can happen. So they are learned from the truth outwards. A network of their own moves them on,
+taught by short runs; the filter is taught by its own errors; and picture and outcome are taught beside the true state,
+so that in a dream they show the state that is dreamed.
 """
 
 from __future__ import annotations
@@ -18,14 +22,27 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from videosim.config import RecurrentConfig
-from videosim.dynamics import Dynamics, DynamicsLoss, State
+from videosim.dynamics import Dreamt, Dynamics, DynamicsLoss, State
 
 RUN = 5  # steps of the short runs that teach how the physical state moves
-STATE_NOISE = 0.01  # standard deviation added to the states where those begin
+STATE_NOISE = (1e-3, 0.1)  # standard deviation, log-uniform, of how far off the states are that training moves on
+DREAMT = 4  # one row in so many is dreamed in earnest, for the heads to learn how far a dream strays
 
 
 def _network(inputs: int, hidden: int, last: nn.Linear) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), last)
+
+
+def _mean(errors: list[Tensor], weights: Tensor) -> Tensor:
+    """Mean of one ``(B,)`` tensor a step under ``weights`` ``(B, steps)``."""
+    return (torch.stack(errors, 1) * weights).sum() / weights.sum()
+
+
+def _nearly(sensors: Tensor, rng: torch.Generator) -> Tensor:
+    """States ``(B, T, S)`` a little off, each by its own amount, as those of a filter or a dream are."""
+    low, high = (math.log(end) for end in STATE_NOISE)
+    scale = (low + (high - low) * torch.rand(*sensors.shape[:2], 1, generator=rng)).exp()
+    return sensors + scale * torch.randn(sensors.shape, generator=rng)
 
 
 def _small(layer: nn.Linear) -> nn.Linear:
@@ -71,8 +88,8 @@ class RecurrentDynamics(Dynamics):
     def start(self, latents: Tensor, actions: Tensor) -> State:
         first = latents[:, 0].flatten(1)
         memory = first.new_zeros(len(first), self.config.memory)
-        blank = first.new_zeros(len(first), len(self.sensor_step))
-        sensors = self._correct(memory, blank, first, first, first)
+        still = self.reader(torch.cat([first, first], -1))
+        sensors = self._correct(memory, still, first, first, first)
         state = {
             "memory": memory,
             "latents": first,
@@ -86,24 +103,28 @@ class RecurrentDynamics(Dynamics):
 
     def _advance(self, state: State, action: Tensor) -> State:
         z, before, sensors = state["latents"], state["previous"], state["sensors"]
-        x = self.inputs(torch.cat([z, z - before, sensors, action], -1))
+        shown = sensors.detach()  # the picture follows the physical state and does not bend it
+        x = self.inputs(torch.cat([z, z - before, shown, action], -1))
         memory = self.cell(x, state["memory"])
         remembered = self.norm(memory)
-        increment = self.sensor_step * (self._move(sensors, action) + self.sensor_increment(remembered))
-        h = self.trunk(torch.cat([remembered, x, sensors, increment / self.sensor_step], -1))
+        increment = self._move(sensors, action) + self.sensor_increment(remembered)
+        h = self.trunk(torch.cat([remembered, x, shown, increment.detach()], -1))
         return {
             "memory": memory,
             "latents": z + self.latent_increment(h),
             "previous": z,
-            "sensors": sensors + increment,
+            "sensors": sensors + self.sensor_step * increment,
             "age": state["age"] + 1.0,
         }
 
-    def observe(self, state: State, action: Tensor, latents: Tensor) -> State:
-        ahead = self._advance(state, action)
+    def _absorb(self, ahead: State, latents: Tensor) -> State:
+        """What was expected, ``ahead``, once the frame ``(B, N, D)`` is there."""
         seen = latents.flatten(1)
-        sensors = self._correct(ahead["memory"], ahead["sensors"], state["latents"], seen, ahead["latents"])
+        sensors = self._correct(ahead["memory"], ahead["sensors"], ahead["previous"], seen, ahead["latents"])
         return {**ahead, "latents": seen, "sensors": sensors, "age": torch.zeros_like(ahead["age"])}
+
+    def observe(self, state: State, action: Tensor, latents: Tensor) -> State:
+        return self._absorb(self._advance(state, action), latents)
 
     def step(self, state: State, action: Tensor, rngs: Sequence[torch.Generator] | None = None) -> tuple[State, Tensor]:
         ahead = self._advance(state, action)
@@ -119,20 +140,22 @@ class RecurrentDynamics(Dynamics):
         return state["latents"].unflatten(1, (self.tokens, self.width))
 
     def _transition_error(self, sensors: Tensor, actions: Tensor, valid: Tensor, rng: torch.Generator) -> Tensor:
-        """Error of runs of ``RUN`` steps from true states slightly off, side by side through the whole window."""
+        """Error of runs of ``RUN`` steps from nearly true states, side by side through the whole window."""
         run = min(RUN, actions.shape[1])
         end = actions.shape[1] // run * run
-        state = sensors[:, :end:run]
-        state = state + STATE_NOISE * torch.randn(state.shape, generator=rng)
+        state = _nearly(sensors[:, :end:run], rng)
         error, count = state.new_zeros(()), state.new_zeros(())
         for k in range(run):
             state = state + self.sensor_step * self._move(state, actions[:, k:end:run])
-            off = (state - sensors[:, k + 1 : end + 1 : run]) / self.sensor_step
             exists = valid[:, k:end:run]
-            # Huber, because a collision moves a state many times further than a typical step.
-            error = error + (F.huber_loss(off, torch.zeros_like(off), reduction="none").mean(-1) * exists).sum()
+            error = error + (self._off(state, sensors[:, k + 1 : end + 1 : run]) * exists).sum()
             count = count + exists.sum()
         return error / count
+
+    def _off(self, predicted: Tensor, true: Tensor) -> Tensor:
+        """Error of ``(…, S)`` in typical steps; Huber's, because a collision moves a state many steps at once."""
+        steps = (predicted - true) / self.sensor_step
+        return F.huber_loss(steps, torch.zeros_like(steps), reduction="none").mean(-1)
 
     def loss(
         self, latents: Tensor, actions: Tensor, sensors: Tensor, valid: Tensor, rng: torch.Generator
@@ -142,45 +165,58 @@ class RecurrentDynamics(Dynamics):
         # Log-uniform from one frame to the whole window: a policy in physics filters for hundreds of frames, a dream
         # may start from a single one, and both must be met in training.
         context = int(torch.rand((), generator=rng).mul(math.log(steps + 1)).exp())
-        noise = c.input_noise * torch.randn(latents.shape, generator=rng)
-        seen = latents + noise
-        # The gradients of a long run are mostly noise to the network that moves the state; short runs teach it.
-        self.transition.requires_grad_(False)
+        seen = latents + c.input_noise * torch.randn(latents.shape, generator=rng)
+        known = _nearly(sensors, rng)
+        self.transition.requires_grad_(False)  # it has short runs of its own
         state = self.start(seen[:, :1], actions[:, :0])
         states = [state]
-        latent_error, sensor_error, weights = [], [(state["sensors"] - sensors[:, 0]).square().mean(-1)], [0.3]
+        latent_error, moved, believed = [], [], [(state["sensors"] - sensors[:, 0]).square().mean(-1)]
         for t in range(steps):
             if t + 1 < context:
                 # The prediction is scored before the frame corrects it: the one-step loss keeps the filter sharp.
                 ahead = self._advance(state, actions[:, t])
-                state = self.observe(state, actions[:, t], seen[:, t + 1])
-                weight = 1.0
+                state = self._absorb(ahead, seen[:, t + 1])
+                believed.append((state["sensors"] - sensors[:, t + 1]).square().mean(-1))
             else:
-                ahead, _ = self.step(state, actions[:, t])
-                state = ahead
-                weight = c.discount ** (t + 1 - context)
-            target = latents[:, t + 1].flatten(1)
-            latent_error.append((ahead["latents"] - target).square().mean(-1))
-            error = (state["sensors"] - sensors[:, t + 1]).square()
-            sensor_error.append(error.mean(-1))
-            weights.append(weight)
+                ahead = state = self._advance({**state, "sensors": known[:, t]}, actions[:, t])
+            latent_error.append((ahead["latents"] - latents[:, t + 1].flatten(1)).square().mean(-1))
+            moved.append(self._off(ahead["sensors"], sensors[:, t + 1]))
             states.append(state)
         self.transition.requires_grad_(True)
-        mask = torch.cat([valid[:, :1], valid], 1).float() * torch.tensor(weights)
-        latent_term = (torch.stack(latent_error, 1) * mask[:, 1:]).sum() / mask[:, 1:].sum()
-        sensor_term = (torch.stack(sensor_error, 1) * mask).sum() / mask.sum()
+
+        late = (torch.arange(steps) + 1 - context).clamp(min=0)
+        latent_term = _mean(latent_error, valid * c.discount**late)
         total, terms = latent_term, {"latents": latent_term}
         if sensors.shape[-1]:
+            filter_term = _mean(believed, torch.cat([valid[:, :1], valid], 1)[:, : len(believed)])
+            moved_term = _mean(moved, valid)
             # Every pair of frames teaches the reader, without an unroll: the filter stands on it from the start.
-            pairs = torch.cat([seen[:, :-1].flatten(2), seen[:, 1:].flatten(2)], -1)
-            reading_error = (self.reader(pairs) - sensors[:, 1:]).square().mean(-1)
-            reading_term = (reading_error * valid).sum() / valid.sum()
+            before = torch.cat([seen[:, :1], seen[:, :-1]], 1)
+            read = self.reader(torch.cat([before.flatten(2), seen.flatten(2)], -1))
+            exists = torch.cat([valid[:, :1], valid], 1)
+            reading_term = ((read - sensors).square().mean(-1) * exists).sum() / exists.sum()
             transition_term = self._transition_error(sensors, actions, valid, rng)
-            total = total + c.state_weight * sensor_term + reading_term + transition_term
-            terms |= {"sensors": sensor_term, "reading": reading_term, "transition": transition_term}
+            total = total + c.state_weight * (filter_term + reading_term) + moved_term + transition_term
+            terms |= {"filter": filter_term, "reading": reading_term, "moved": moved_term}
+            terms["transition"] = transition_term
         return DynamicsLoss(
             total=total,
             terms={name: term.detach() for name, term in terms.items()},
+            features=torch.stack([self.features(s) for s in states], 1),
+            dreamt=self._dreamt(seen[: max(1, len(seen) // DREAMT)], actions, context),
+        )
+
+    @torch.no_grad()
+    def _dreamt(self, latents: Tensor, actions: Tensor, context: int) -> Dreamt:
+        """The first rows as they would be used: ``context`` frames, and then nothing but the model itself."""
+        rows = len(latents)
+        state = self.start(latents[:, :1], actions[:rows, :0])
+        states = [state]
+        for t in range(actions.shape[1]):
+            ahead = self._advance(state, actions[:rows, t])
+            state = self._absorb(ahead, latents[:, t + 1]) if t + 1 < context else ahead
+            states.append(state)
+        return Dreamt(
             features=torch.stack([self.features(s) for s in states], 1),
             sensors=torch.stack([s["sensors"] for s in states], 1),
             age=torch.stack([s["age"] for s in states], 1),

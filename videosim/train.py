@@ -197,8 +197,11 @@ def imagination_loss(
     reward_term = (reward - rewards).square().mean()
     end_term = F.binary_cross_entropy_with_logits(logit, batch["terminated"])
     flat = lambda x: x.flatten(0, 1)  # noqa: E731
-    error = flat(sensors[:, 1:] - core.sensors[:, 1:])
-    error_term = model.heads.error_loss(flat(tokens), flat(after), flat(core.age[:, 1:]), error, rng)
+    dreamt, rows = core.dreamt, len(core.dreamt.age)
+    error = flat((sensors[:rows] - dreamt.sensors)[:, 1:])
+    error_term = model.heads.error_loss(
+        flat(tokens[:rows]), flat(dreamt.features[:, 1:]), flat(dreamt.age[:, 1:]), error, rng
+    )
     total = core.total + reward_term + end_term + 0.1 * error_term
     terms = {**core.terms, "reward": reward_term, "termination": end_term, "error_nll": error_term}
     return total, {name: float(value.detach()) for name, value in terms.items()}
