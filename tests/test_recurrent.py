@@ -186,3 +186,15 @@ def test_the_physical_state_moves_as_it_was_taught() -> None:
         optimizer.step()
         errors.append(float(error.detach()))
     assert sum(errors[-10:]) < 0.1 * sum(errors[:10])
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_a_log_without_sensors_trains_and_dreams(clip) -> None:
+    latents, actions = clip
+    torch.manual_seed(0)
+    core = build_dynamics(CONFIG, TOKENS, WIDTH, ACTION, 0)
+    valid = torch.ones(3, 5, dtype=torch.bool)
+    loss = core.loss(latents, actions, torch.zeros(3, 6, 0), valid, torch.Generator().manual_seed(0))
+    loss.total.backward()
+    assert float(core.latent_increment.weight.grad.abs().max()) > 0.0 and bool(torch.isfinite(loss.total))
+    assert bool(torch.isfinite(dream(core, core.start(latents, actions), actions)).all())

@@ -11,6 +11,7 @@ from videosim.corpus import Corpus
 from videosim.metrics import STATE_ERROR_LIMIT
 from videosim.world_model import WorldModel
 
+EARLY = 15  # steps
 CONTEXT = 8  # frames absorbed before the model is on its own
 
 
@@ -19,7 +20,8 @@ def open_loop_scores(model: WorldModel, corpus: Corpus, horizon: int, count: int
     """Dream ``horizon`` steps from ``count`` random starts of ``corpus`` under the recorded actions.
 
     ``horizon_frames``: median first step at which the state error (root mean square over sensors, each as a fraction of
-    its range) passes 10 %; ``state_error_{5,15,50}``; ``state_error_mean`` over the horizon; ``reward_error``: absolute
+    its range) passes 10 %; ``state_error_{5,15,50}``; ``state_error_early``, the mean over the first 15 steps, and
+    ``state_error_mean``, over the horizon; ``reward_error``: absolute
     error of the mean reward per step, in rewards; ``uncertainty_spearman``: rank correlation of uncertainty with the
     true state error; ``filter_error``: the state error while every frame is seen, after the first half of the window;
     ``uncertainty_threshold``: the uncertainty that 95 % of the steps with a state error under 10 % stay below.
@@ -50,6 +52,7 @@ def open_loop_scores(model: WorldModel, corpus: Corpus, horizon: int, count: int
     return {
         "horizon_frames": float(first.float().median()),
         **{f"state_error_{h}": float(error[:, h - 1].mean()) for h in (5, 15, 50) if h <= error.shape[1]},
+        "state_error_early": float(error[:, :EARLY].mean()),
         "state_error_mean": float(error.mean()),
         "reward_error": float(reward_error),
         "filter_error": filtered,

@@ -72,18 +72,25 @@ class RecurrentDynamics(Dynamics):
         self.latent_increment = _small(nn.Linear(hidden, size))
         self.sensor_increment = _small(nn.Linear(memory, sensors))
         self.reader = _network(2 * size, hidden, nn.Linear(hidden, sensors))
-        self.correction = _network(memory + 2 * sensors + size, hidden, _small(nn.Linear(hidden, 2 * sensors)))
+        self.correction = _network(
+            memory + 2 * sensors + size, hidden, _small(nn.Linear(hidden, sensors * (sensors + 1)))
+        )
 
     def _move(self, sensors: Tensor, action: Tensor) -> Tensor:
         """Increment of the physical state under ``action``, in units of a typical step."""
         return self.transition(torch.cat([sensors, action], -1))
 
     def _correct(self, memory: Tensor, sensors: Tensor, before: Tensor, seen: Tensor, expected: Tensor) -> Tensor:
-        """The belief ``sensors`` after a frame: a gain on what two frames read differently, and a learned remainder."""
+        """The belief ``sensors`` after a frame: a gain on what two frames read differently, and a learned remainder.
+
+        The gain is a matrix, as Kalman's: where a pole is seen ahead of its place it also turns faster than believed.
+        """
+        count = sensors.shape[-1]
         surprise = self.reader(torch.cat([before, seen], -1)) - sensors
         known = torch.cat([self.norm(memory), sensors, surprise, seen - expected], -1)
-        gain, remainder = self.correction(known).chunk(2, -1)
-        return sensors + torch.sigmoid(gain) * surprise + remainder
+        gain, remainder = self.correction(known).split([count * count, count], -1)
+        mixed = (gain.reshape(len(sensors), count, count) @ surprise[..., None])[..., 0]
+        return sensors + 0.5 * surprise + mixed + remainder
 
     def start(self, latents: Tensor, actions: Tensor) -> State:
         first = latents[:, 0].flatten(1)
