@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from videosim import recurrent
 from videosim.config import DynamicsConfig, RecurrentConfig
 from videosim.dynamics import Dynamics, build_dynamics
 from videosim.errors import VideoSimError
@@ -169,7 +170,8 @@ def test_only_short_runs_teach_how_the_physical_state_moves(clip) -> None:
     assert float(some.abs().max()) > 0.0 and (none is None or not torch.equal(none, some))
 
 
-def test_the_physical_state_moves_as_it_was_taught() -> None:
+def test_the_physical_state_moves_as_it_was_taught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recurrent, "FAR", (1e-3, 1e-2))
     torch.manual_seed(0)
     core = build_dynamics(replace(CONFIG, hidden=64), TOKENS, WIDTH, ACTION, SENSORS)
     core.sensor_step.fill_(0.1)
@@ -189,6 +191,27 @@ def test_the_physical_state_moves_as_it_was_taught() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_runs_from_impossible_states_lead_back() -> None:
+    """The second sensor repeats the first: a state in which they differ cannot be, and must not last in a dream."""
+    torch.manual_seed(0)
+    core = build_dynamics(replace(CONFIG, hidden=64), TOKENS, WIDTH, ACTION, SENSORS)
+    core.sensor_step.fill_(0.1)
+    generator, valid = torch.Generator().manual_seed(3), torch.ones(64, 10, dtype=torch.bool)
+    optimizer = torch.optim.Adam(core.transition.parameters(), lr=3e-3)
+    for _ in range(300):
+        pushes = torch.randn(64, 10, ACTION, generator=generator)
+        place = torch.randn(64, 1, generator=generator) + 0.1 * pushes[..., 0].cumsum(1)
+        sensors = torch.cat([place[:, :1] - 0.1 * pushes[:, :1, 0], place], 1)[..., None].expand(-1, -1, SENSORS)
+        optimizer.zero_grad()
+        core._transition_error(sensors, pushes, valid, generator).backward()
+        optimizer.step()
+    state = torch.tensor([[0.5, -0.1]])
+    with torch.no_grad():
+        for _ in range(10):
+            state = state + core.sensor_step * core._move(state, torch.zeros(1, ACTION))
+    assert abs(float(state[0, 0] - state[0, 1])) < 0.15 and 0.0 < float(state.mean()) < 0.4
+
+
 def test_a_log_without_sensors_trains_and_dreams(clip) -> None:
     latents, actions = clip
     torch.manual_seed(0)

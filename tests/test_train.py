@@ -157,6 +157,21 @@ def test_no_window_crosses_an_episode(data: Path) -> None:
         corpus.starts(STEPS + 1)
 
 
+def test_an_episode_too_short_for_a_window_teaches_to_its_end(data: Path) -> None:
+    store = EpisodeStore.open(data)
+    corpus = Corpus(store, range(4))
+    corpus.latents = torch.arange(int(corpus.first[-1]))[:, None, None].float()
+    starts = corpus.training_starts(STEPS + 3)
+    assert starts.tolist() == [[row, 0] for row in range(4)]
+    long = corpus.windows(starts, STEPS + 3)
+    assert long["valid"].sum(1).tolist() == [STEPS] * 4
+    short = corpus.windows(starts, STEPS)
+    for name, value in short.items():
+        assert torch.equal(long[name][:, : value.shape[1]], value), name
+    assert torch.equal(long["latents"][:, -1], short["latents"][:, -1])  # the last frame, and not the next episode's
+    assert corpus.training_starts(STEPS - 1).tolist() == corpus.starts(STEPS - 1).tolist()
+
+
 def test_held_out_dreams_follow_the_actions(run: Run, model: WorldModel, data: Path) -> None:
     corpus = held_out(model, data)
     right = open_loop_scores(model, corpus, 10, 200, 0)

@@ -71,6 +71,13 @@ class Corpus:
             )
         return np.concatenate(parts)
 
+    def training_starts(self, length: int) -> np.ndarray:
+        """As ``starts``, and the first frame of every episode too short for ``length`` transitions: a world that ends
+        early would otherwise teach nothing but its rare long episodes."""
+        short = np.flatnonzero((self.lengths < length) & (self.lengths > 0))
+        first_frames = np.stack([short, np.zeros_like(short)], 1)
+        return np.concatenate([first_frames, self.starts(length)]) if (self.lengths >= length).any() else first_frames
+
     def pairs(self, where: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
         """Consecutive frames at ``where`` ``(B, 2)``: uint8 ``(B, 2, H, W, 3)``; two pictures of nothing to see, the
         background of the episode and the one common to all, uint8 ``(B, 2, H, W, 3)``; and the sensors ``(B, S)`` of
@@ -83,8 +90,11 @@ class Corpus:
 
     def windows(self, where: np.ndarray, length: int) -> dict[str, Tensor]:
         """Windows of ``length`` transitions at ``where`` ``(B, 2)``: latents and sensors ``(B, length+1, …)``; actions,
-        rewards, terminated ``(B, length, …)``. Needs ``encode`` first."""
-        index = torch.as_tensor((self.first[where[:, 0]] + where[:, 1])[:, None] + np.arange(length + 1))
+        rewards, terminated and bool valid ``(B, length, …)``: False past the end of the episode, where its last frame
+        is repeated. Needs ``encode`` first."""
+        row, t = where[:, 0], where[:, 1]
+        left = (self.lengths[row] - t)[:, None]
+        index = torch.as_tensor((self.first[row] + t)[:, None] + np.minimum(np.arange(length + 1), left))
         before = index[:, :-1]
         return {
             "latents": self.latents[index],
@@ -92,6 +102,7 @@ class Corpus:
             "actions": self.actions[before],
             "rewards": self.rewards[before],
             "terminated": self.terminated[before],
+            "valid": torch.as_tensor(np.arange(length) < left),
         }
 
     def encode(self, model: WorldModel, advance: Callable[[int], None] = lambda n: None) -> None:

@@ -156,12 +156,12 @@ class _Imagination(torch.nn.Module):
 def train_dynamics(model: WorldModel, cfg: TrainConfig, train: Corpus, test: Corpus, run: Run) -> None:
     """Fit action tokens, dynamics and heads on windows of cached latents; keep the average best on held-out
     episodes."""
-    starts = train.starts(cfg.window)
+    starts = train.training_starts(cfg.window)
     ended = train.terminated.bool().any()
     # Windows that hold a termination are rare and decide the continue head: a quarter of every batch.
-    near_end = starts[
-        [bool(train.terminated[f : f + cfg.window].any()) for f in train.first[starts[:, 0]] + starts[:, 1]]
-    ]
+    span = np.minimum(train.lengths[starts[:, 0]] - starts[:, 1], cfg.window)
+    begin = train.first[starts[:, 0]] + starts[:, 1]
+    near_end = starts[[bool(train.terminated[f : f + n].any()) for f, n in zip(begin, span, strict=True)]]
 
     def loss(step: int, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         where = starts[torch.randint(len(starts), (cfg.batch,), generator=rng).numpy()]
@@ -190,18 +190,18 @@ def imagination_loss(
     # Now and then a window comes without labels, so that "no action" means the average of what may have been done.
     labelled = (torch.rand(len(rewards), 1, generator=rng) >= UNLABELLED).expand(rewards.shape)
     tokens = model.action_tokens(batch["actions"], labelled=labelled)
-    valid = torch.ones(rewards.shape, dtype=torch.bool)
+    valid = batch["valid"]
     core = model.dynamics.loss(latents, tokens, sensors, valid, rng)
 
     before, after = core.features[:, :-1], core.features[:, 1:]
     reward, logit = model.heads(before, tokens, after)
-    reward_term = (reward - rewards).square().mean()
-    end_term = F.binary_cross_entropy_with_logits(logit, batch["terminated"])
-    flat = lambda x: x.flatten(0, 1)  # noqa: E731
+    reward_term = (reward - rewards)[valid].square().mean()
+    end_term = F.binary_cross_entropy_with_logits(logit[valid], batch["terminated"][valid])
     dreamt, rows = core.dreamt, len(core.dreamt.age)
-    error = flat((sensors[:rows] - dreamt.sensors)[:, 1:])
+    real = valid[:rows]
+    error = (sensors[:rows] - dreamt.sensors)[:, 1:][real]
     error_term = model.heads.error_loss(
-        flat(tokens[:rows]), flat(dreamt.features[:, 1:]), flat(dreamt.age[:, 1:]), error, rng
+        tokens[:rows][real], dreamt.features[:, 1:][real], dreamt.age[:, 1:][real], error, rng
     )
     total = core.total + reward_term + end_term + 0.1 * error_term
     terms = {**core.terms, "reward": reward_term, "termination": end_term, "error_nll": error_term}
