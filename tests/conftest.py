@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
+from sum_world import SPEC, episode
 
 from videosim.config import ConvTokenizerConfig, HeadsConfig, ModelConfig, RecurrentConfig
+from videosim.data.store import EpisodeStore
 from videosim.types import ActionSpec, FrameSpec, SensorSpec, WorldSpec
 from videosim.world_model import Contexts, WorldModel
 
@@ -62,3 +65,13 @@ def tiny_model() -> WorldModel:
 def make_model() -> Callable[..., WorldModel]:
     """``make_tiny_model`` itself, for tests that need several models or another world."""
     return make_tiny_model
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of sixty episodes of ``sum_world``; not to be written to."""
+    folder = tmp_path_factory.mktemp("sum") / "store"
+    store = EpisodeStore.create(folder, SPEC)
+    for seed in range(60):
+        store.append(episode(seed))
+    return folder

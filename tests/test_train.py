@@ -9,71 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sum_world import GAIN, MODEL, SIZE, SPEC, episode, picture
 
 from videosim import fit as fitting
 from videosim import gate, train
 from videosim.checkpoint import load_checkpoint
-from videosim.config import ConvTokenizerConfig, HeadsConfig, ModelConfig, RecurrentConfig, TrainConfig
+from videosim.config import TrainConfig
 from videosim.corpus import Corpus
 from videosim.data.store import EpisodeStore
 from videosim.errors import VideoSimError
 from videosim.fit import Schedule, fit
 from videosim.held_out import open_loop_scores
 from videosim.run import Bar, Console, Run
-from videosim.types import ActionSpec, Episode, FrameSpec, SensorSpec, WorldSpec
 from videosim.world_model import WorldModel
-
-GAIN, SIZE, STEPS = 0.2, 16, 20
-SPEC = WorldSpec(
-    name="sum",
-    frame=FrameSpec(SIZE, SIZE),
-    action=ActionSpec((-2.0,), (2.0,), ("push",)),  # not [-1, 1]: a forgotten scaling must show
-    sensors=SensorSpec(("x",), ("m",), (-1.0,), (1.0,)),
-    dt_s=0.04,
-    horizon=STEPS,
-)
-MODEL = ModelConfig(
-    tokenizer=ConvTokenizerConfig(channels=3, widths=[8, 12]),
-    dynamics=RecurrentConfig(memory=32, hidden=48),
-    heads=HeadsConfig(hidden=16, members=2),
-    max_action_size=2,
-)
-
-
-def picture(x: float) -> np.ndarray:
-    """A bright bar, anti-aliased, at ``x`` in [-1, 1]."""
-    column = (x + 1.0) / 2.0 * (SIZE - 4) + 2.0
-    light = np.clip(2.5 - np.abs(np.arange(SIZE) - column), 0.0, 1.0) * 220.0
-    return np.broadcast_to(light[None, :, None], (SIZE, SIZE, 3)).astype(np.uint8)
-
-
-def episode(seed: int) -> Episode:
-    rng = np.random.default_rng(seed)
-    x, actions = [float(rng.uniform(-0.8, 0.8))], []
-    for _ in range(STEPS):
-        a = float(np.clip(rng.uniform(-1.0, 1.0), (-1.0 - x[-1]) / GAIN, (1.0 - x[-1]) / GAIN))
-        actions.append([2.0 * a])
-        x.append(x[-1] + GAIN * a)
-    positions = np.array(x)
-    return Episode(
-        frames=np.stack([picture(v) for v in x]),
-        actions=np.array(actions, np.float32),
-        rewards=(1.0 - np.abs(positions[1:])).astype(np.float32),
-        sensors=positions[:, None].astype(np.float32),
-        physics=positions[:, None],
-        terminated=np.zeros(STEPS, bool),
-        behaviour="random",
-        seed=seed,
-    )
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sum") / "store"
-    store = EpisodeStore.create(folder, SPEC)
-    for seed in range(60):
-        store.append(episode(seed))
-    return folder
 
 
 @pytest.fixture(autouse=True)
@@ -116,60 +64,6 @@ def held_out(model: WorldModel, data: Path) -> Corpus:
     corpus = Corpus(store, store.split(0.2)[1])
     corpus.encode(model)
     return corpus
-
-
-def test_the_corpus_keeps_time(data: Path) -> None:
-    store = EpisodeStore.open(data)
-    corpus = Corpus(store, range(len(store)))
-    corpus.latents = torch.arange(int(corpus.first[-1]))[:, None, None].float()
-    window = corpus.windows(corpus.starts(5)[::7], 5)
-    moved = window["sensors"][:, 1:, 0] - window["sensors"][:, :-1, 0]
-    torch.testing.assert_close(moved, GAIN * window["actions"][..., 0], atol=1e-5, rtol=0)
-    torch.testing.assert_close(window["rewards"], 1.0 - window["sensors"][:, 1:, 0].abs(), atol=1e-5, rtol=0)
-    assert bool((window["latents"][:, 1:] - window["latents"][:, :-1] == 1).all())
-    frames, _, sensors = corpus.pairs(corpus.starts(1)[3:4])
-    assert np.array_equal(frames[0, 1].numpy(), picture(float(sensors[0, 0])))
-
-
-def test_a_target_that_never_moves_is_of_interest_to_the_tokenizer(data: Path) -> None:
-    store = EpisodeStore.open(data)
-    corpus = Corpus(store, range(len(store)))
-    corpus.background[5, :4, :4] = 255  # one episode's own mark, in every frame of it
-    corpus.common = np.zeros_like(corpus.common)
-    _, backgrounds, _ = corpus.pairs(np.array([[5, 0], [6, 0]]))
-    assert backgrounds.shape[1] == 2 and torch.equal(backgrounds[0, 1], backgrounds[1, 1])
-    assert int(backgrounds[0, 0, 0, 0, 0]) == 255 and int(backgrounds[:, 1].max()) == 0
-    frames = torch.full((1, 2, *store.world.frame.shape), 128, dtype=torch.uint8)
-    frames[..., :4, :4, :] = 255
-    torch.manual_seed(0)
-    tokenizer = WorldModel(settings(data).model, store.world).tokenizer
-    with_mark = float(tokenizer.loss(frames, frames[:, :1], torch.zeros(1, 0))[0].detach())
-    empty = torch.cat([frames[:, :1], torch.full_like(frames[:, :1], 128)], 1)
-    assert float(tokenizer.loss(frames, empty, torch.zeros(1, 0))[0].detach()) > 1.5 * with_mark
-
-
-def test_no_window_crosses_an_episode(data: Path) -> None:
-    store = EpisodeStore.open(data)
-    corpus = Corpus(store, range(4))
-    starts = corpus.starts(STEPS - 1)
-    assert starts.tolist() == [[row, t] for row in range(4) for t in (0, 1)]
-    with pytest.raises(VideoSimError, match="longer episodes"):
-        corpus.starts(STEPS + 1)
-
-
-def test_an_episode_too_short_for_a_window_teaches_to_its_end(data: Path) -> None:
-    store = EpisodeStore.open(data)
-    corpus = Corpus(store, range(4))
-    corpus.latents = torch.arange(int(corpus.first[-1]))[:, None, None].float()
-    starts = corpus.training_starts(STEPS + 3)
-    assert starts.tolist() == [[row, 0] for row in range(4)]
-    long = corpus.windows(starts, STEPS + 3)
-    assert long["valid"].sum(1).tolist() == [STEPS] * 4
-    short = corpus.windows(starts, STEPS)
-    for name, value in short.items():
-        assert torch.equal(long[name][:, : value.shape[1]], value), name
-    assert torch.equal(long["latents"][:, -1], short["latents"][:, -1])  # the last frame, and not the next episode's
-    assert corpus.training_starts(STEPS - 1).tolist() == corpus.starts(STEPS - 1).tolist()
 
 
 def test_held_out_dreams_follow_the_actions(run: Run, model: WorldModel, data: Path) -> None:
