@@ -2,6 +2,7 @@
 .PHONY: demo test setup check bundle
 BIN := .venv/bin
 WORLD := cartpole-swingup
+FRAMES := 100000
 
 demo: setup
 	$(BIN)/videosim demo
@@ -21,7 +22,7 @@ setup: .venv/.videosim-setup
 
 # The bundled model of a world, from nothing: `make bundle WORLD=push`.
 bundle: setup
-	$(BIN)/videosim collect world=$(WORLD) frames=100000
+	$(BIN)/videosim collect world=$(WORLD) frames=$(FRAMES)
 	$(BIN)/videosim train data=data/$(WORLD)
 	rm -rf videosim/assets/$(WORLD)
 	cp -r runs/train/$(WORLD)/checkpoint videosim/assets/$(WORLD)

@@ -53,12 +53,12 @@ def actions_of(env: Any, count: int, seed: int = 0) -> list[np.ndarray]:
     return [env.action_space.sample() for _ in range(count)]
 
 
-def finishing(model: WorldModel, above: float) -> WorldModel:
-    """The model, saying "over" whenever its last sensor is above a bound: rows end at different times."""
+def finishing(model: WorldModel, below: float) -> WorldModel:
+    """The model, saying "over" whenever its last sensor is below a bound: rows end at different times."""
 
     def outcome(x: torch.Tensor) -> torch.Tensor:
         sensor = x[:, -1]
-        return torch.stack([x.mean(-1), 1e3 * (sensor - above)], -1)
+        return torch.stack([x.mean(-1), 1e3 * (below - sensor)], -1)
 
     model.heads.outcome.forward = outcome
     return model
@@ -161,7 +161,7 @@ def test_uncertainty_is_paid_for_and_ends_an_episode(tiny_model: WorldModel) -> 
 
 
 def test_termination_is_learned(tiny_model: WorldModel) -> None:
-    env = VideoSimEnv(finishing(tiny_model, above=-100.0))
+    env = VideoSimEnv(finishing(tiny_model, below=100.0))
     env.reset(seed=0)
     assert env.step(env.action_space.sample())[2:4] == (True, False)
 
@@ -172,7 +172,7 @@ def test_termination_is_learned(tiny_model: WorldModel) -> None:
 @pytest.mark.parametrize("obs", MODES)
 def test_rows_equal_single_environments_through_autoreset(tiny_model: WorldModel, obs: str) -> None:
     """Everything that gymnasium's own vector environment returns, key for key, over several episodes of odd lengths."""
-    model = finishing(tiny_model, above=0.15)
+    model = finishing(tiny_model, below=-1.6)
     rows = 4
     ours = gymnasium.make_vec("VideoSim-v0", num_envs=rows, checkpoint=model, obs=obs)
     theirs = SyncVectorEnv([lambda: VideoSimEnv(model, obs)] * rows, autoreset_mode=AutoresetMode.SAME_STEP)
