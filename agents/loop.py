@@ -124,7 +124,13 @@ def _train(cfg: LoopConfig, number: int, store: Path, init: str, run: Run) -> St
     """The first model from scratch, later ones from ``init``, whose tokenizer and scales they keep."""
     settings: TrainConfig = replace(cfg.train, data=str(store), seed=cfg.seed + number, init=init)
     if number:
-        settings = replace(settings, dynamics_steps=cfg.fine_tune_steps, dynamics_rate=cfg.fine_tune_rate)
+        slower = cfg.fine_tune_rate / settings.dynamics_rate
+        settings = replace(
+            settings,
+            transition_rate=slower * settings.transition_rate,
+            dynamics_steps=cfg.fine_tune_steps,
+            dynamics_rate=cfg.fine_tune_rate,
+        )
     folder = run.folder / f"round-{number}" / "model"
     return _stage("train", settings, folder, run, lambda stage: train.main(settings, stage))
 

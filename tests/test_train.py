@@ -32,13 +32,20 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def settings(data: Path, **changed: object) -> TrainConfig:
     base = TrainConfig(
         data=str(data), model=MODEL, held_out=0.2, threads=1, tokenizer_steps=300, tokenizer_batch=32,
-        dynamics_steps=350, dynamics_rate=3e-3, batch=32, window=8, evaluate_every=100, score_horizon=10,
-        score_windows=64, contexts=9, context_frames=3,
+        transition_steps=200, dynamics_steps=350, dynamics_rate=3e-3, batch=32, window=8, evaluate_every=100,
+        score_horizon=10, score_windows=64, contexts=9, context_frames=3,
     )  # fmt: skip
     return replace(base, **changed)
 
 
-TINY = {"tokenizer_steps": 6, "dynamics_steps": 8, "evaluate_every": 3, "batch": 4, "tokenizer_batch": 4}
+TINY = {
+    "tokenizer_steps": 6,
+    "transition_steps": 7,
+    "dynamics_steps": 8,
+    "evaluate_every": 3,
+    "batch": 4,
+    "tokenizer_batch": 4,
+}
 
 
 def trained_in(folder: Path, cfg: TrainConfig) -> Run:
@@ -189,7 +196,7 @@ def test_one_batch_can_be_learnt_by_heart(data: Path, tmp_path: Path) -> None:
 
     whole = train._Imagination(model)
     fit("dynamics", whole, imagine, Schedule(250, 5e-3, average=0.9), tmp_path, 0, quiet_bar(250))
-    for name in ("latents", "filter", "moved", "transition", "reward"):
+    for name in ("latents", "filter", "moved", "reward"):
         assert terms[-1][name] < 0.35 * terms[0][name], name
 
 
@@ -203,7 +210,7 @@ def test_the_loss_is_finite_and_reaches_every_part(data: Path) -> None:
     batch["terminated"][:, 3] = 1.0
     total, terms = train.imagination_loss(model, batch, torch.Generator().manual_seed(0))
     total.backward()
-    wanted = {"latents", "filter", "reading", "moved", "transition", "reward", "termination", "error_nll"}
+    wanted = {"latents", "filter", "reading", "moved", "reward", "termination", "error_nll"}
     assert bool(torch.isfinite(total)) and set(terms) == wanted
     for part in (model.action_tokens, model.dynamics, model.heads):
         for name, weight in part.named_parameters():

@@ -126,7 +126,7 @@ class TrainConfig:
     """`videosim train`: from an episode store to a checkpoint."""
 
     data: str = ""  # folder of the episode store
-    init: str = ""  # fine-tune this checkpoint (its tokenizer and scales stay) instead of starting from scratch
+    init: str = ""  # fine-tune this checkpoint (its tokens and scales stay) instead of starting from scratch
     seed: int = 0
     threads: int = 0  # 0: as many as torch chooses
     held_out: float = 0.1  # fraction of the episodes that training never sees
@@ -134,6 +134,10 @@ class TrainConfig:
     tokenizer_steps: int = 7000
     tokenizer_batch: int = 64  # pairs of frames
     tokenizer_rate: float = 2e-3  # peak learning rate
+    transition_steps: int = 8000
+    transition_rate: float = 4e-3  # peak learning rate
+    transition_batch: int = 256  # short runs
+    transition_run: int = 5  # steps of one
     dynamics_steps: int = 5000
     dynamics_rate: float = 1e-3  # peak learning rate
     batch: int = 64  # windows

@@ -51,14 +51,17 @@ class Dynamics(nn.Module, ABC):
     """``latents`` are float32 ``(B, N, D)`` with unit scale; ``action`` is an action token ``(B, W)``.
 
     ``sensor_step`` ``(S,)``, set from the data before training: how far each standardised sensor moves in a step
-    (standard deviation).
+    (standard deviation). ``transition``: the part, if a core has one, that moves the physical state on without a look
+    at the picture; it is trained first, by ``transition_loss``, and must stay as it is while ``loss`` trains the rest.
     """
 
     feature_size: int
     sensor_step: Tensor
+    transition: nn.Module | None
 
     def __init__(self, sensors: int) -> None:
         super().__init__()
+        self.transition = None
         self.register_buffer("sensor_step", torch.ones(sensors))
 
     @abstractmethod
@@ -91,6 +94,10 @@ class Dynamics(nn.Module, ABC):
     ) -> DynamicsLoss:
         """latents ``(B, T+1, N, D)``, action tokens ``(B, T, W)``, sensors ``(B, T+1, S)`` standardised, valid bool
         ``(B, T)``: False where the transition does not exist."""
+
+    def transition_loss(self, sensors: Tensor, actions: Tensor, valid: Tensor, rng: torch.Generator) -> Tensor:
+        """What trains ``transition``; arguments as those of ``loss``."""
+        raise NotImplementedError(f"{type(self).__name__} has no transition of its own")
 
 
 def build_dynamics(config: DynamicsConfig, tokens: int, width: int, action_width: int, sensors: int) -> Dynamics:

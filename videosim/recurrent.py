@@ -8,8 +8,8 @@ moves the cart a tenth of a pixel).
 
 Where a log has sensors they are most of the state, and chaotic: the gradients of a long run of them are noise, and its
 mean is no motion that can happen. So they are learned from the truth outwards. A network of their own moves them on,
-taught by short runs; the filter is taught by its own errors; and picture and outcome are taught beside the true state,
-so that in a dream they show the state that is dreamed.
+taught first, by short runs; the filter is taught by its own errors; and picture and outcome are taught beside the true
+state, so that in a dream they show the state that is dreamed.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from torch import Tensor, nn
 from videosim.config import RecurrentConfig
 from videosim.dynamics import Dreamt, Dynamics, DynamicsLoss, State
 
-RUN = 5  # steps of the short runs that teach how the physical state moves
 # Standard deviations, log-uniform, of how far off the states are that training moves on. A run must lead back from
 # states that cannot be, a pole of the wrong length or a hand beside its arm: a policy finds any of them that pays.
 NEAR, FAR = (1e-3, 0.05), (1e-3, 0.5)
+PRECISE = 0.05  # runs from farther off count less: what cannot be known drowns what can
 DREAMT = 4  # one row in so many is dreamed in earnest, for the heads to learn how far a dream strays
 
 
@@ -40,11 +40,11 @@ def _mean(errors: list[Tensor], weights: Tensor) -> Tensor:
     return (torch.stack(errors, 1) * weights).sum() / weights.sum()
 
 
-def _off_by(noise: tuple[float, float], sensors: Tensor, rng: torch.Generator) -> Tensor:
-    """States ``(B, T, S)`` a little off, each by its own amount, as those of a filter or a dream are."""
+def _off_by(noise: tuple[float, float], sensors: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """States ``(…, S)`` a little off, as those of a filter or a dream are, each by its own scale ``(…, 1)``."""
     low, high = (math.log(end) for end in noise)
-    scale = (low + (high - low) * torch.rand(*sensors.shape[:2], 1, generator=rng)).exp()
-    return sensors + scale * torch.randn(sensors.shape, generator=rng)
+    scale = (low + (high - low) * torch.rand(*sensors.shape[:-1], 1, generator=rng)).exp()
+    return sensors + scale * torch.randn(sensors.shape, generator=rng), scale
 
 
 def _small(layer: nn.Linear) -> nn.Linear:
@@ -55,6 +55,8 @@ def _small(layer: nn.Linear) -> nn.Linear:
 
 
 class RecurrentDynamics(Dynamics):
+    transition: nn.Sequential
+
     def __init__(self, config: RecurrentConfig, tokens: int, width: int, action_width: int, sensors: int) -> None:
         super().__init__(sensors)
         self.config = config
@@ -148,18 +150,15 @@ class RecurrentDynamics(Dynamics):
     def latents(self, state: State) -> Tensor:
         return state["latents"].unflatten(1, (self.tokens, self.width))
 
-    def _transition_error(self, sensors: Tensor, actions: Tensor, valid: Tensor, rng: torch.Generator) -> Tensor:
-        """Error of runs of ``RUN`` steps from nearly true states, side by side through the whole window."""
-        run = min(RUN, actions.shape[1])
-        end = actions.shape[1] // run * run
-        state = _off_by(FAR, sensors[:, :end:run], rng)
-        error, count = state.new_zeros(()), state.new_zeros(())
-        for k in range(run):
-            state = state + self.sensor_step * self._move(state, actions[:, k:end:run])
-            exists = valid[:, k:end:run]
-            error = error + (self._off(state, sensors[:, k + 1 : end + 1 : run]) * exists).sum()
-            count = count + exists.sum()
-        return error / count
+    def transition_loss(self, sensors: Tensor, actions: Tensor, valid: Tensor, rng: torch.Generator) -> Tensor:
+        """Mean error along runs through the window, each from a state a little off the truth."""
+        state, scale = _off_by(FAR, sensors[:, 0], rng)
+        weight = valid / (1.0 + (scale / PRECISE).square())
+        errors = []
+        for k in range(actions.shape[1]):
+            state = state + self.sensor_step * self._move(state, actions[:, k])
+            errors.append(self._off(state, sensors[:, k + 1]))
+        return _mean(errors, weight)
 
     def _off(self, predicted: Tensor, true: Tensor) -> Tensor:
         """Error of ``(…, S)`` in typical steps; Huber's, because a collision moves a state many steps at once."""
@@ -175,8 +174,7 @@ class RecurrentDynamics(Dynamics):
         # may start from a single one, and both must be met in training.
         context = int(torch.rand((), generator=rng).mul(math.log(steps + 1)).exp())
         seen = latents + c.input_noise * torch.randn(latents.shape, generator=rng)
-        known = _off_by(NEAR, sensors, rng)
-        self.transition.requires_grad_(False)  # it has short runs of its own
+        known, _ = _off_by(NEAR, sensors, rng)
         state = self.start(seen[:, :1], actions[:, :0])
         states = [state]
         latent_error, moved, believed = [], [], [(state["sensors"] - sensors[:, 0]).square().mean(-1)]
@@ -191,7 +189,6 @@ class RecurrentDynamics(Dynamics):
             latent_error.append((ahead["latents"] - latents[:, t + 1].flatten(1)).square().mean(-1))
             moved.append(self._off(ahead["sensors"], sensors[:, t + 1]))
             states.append(state)
-        self.transition.requires_grad_(True)
 
         late = (torch.arange(steps) + 1 - context).clamp(min=0)
         latent_term = _mean(latent_error, valid * c.discount**late)
@@ -204,10 +201,8 @@ class RecurrentDynamics(Dynamics):
             read = self.reader(torch.cat([before.flatten(2), seen.flatten(2)], -1))
             exists = torch.cat([valid[:, :1], valid], 1)
             reading_term = ((read - sensors).square().mean(-1) * exists).sum() / exists.sum()
-            transition_term = self._transition_error(sensors, actions, valid, rng)
-            total = total + c.state_weight * (filter_term + reading_term) + moved_term + transition_term
+            total = total + c.state_weight * (filter_term + reading_term) + moved_term
             terms |= {"filter": filter_term, "reading": reading_term, "moved": moved_term}
-            terms["transition"] = transition_term
         return DynamicsLoss(
             total=total,
             terms={name: term.detach() for name, term in terms.items()},

@@ -1,5 +1,5 @@
-"""`videosim train`: from an episode store to a checkpoint. Tokenizer, gate, latent cache, dynamics and heads, in that
-order.
+"""`videosim train`: from an episode store to a checkpoint. Tokenizer, gate, latent cache, transition of the physical
+state, dynamics and heads, in that order.
 
 Knows nothing of environments or policies. Resumes where it was stopped.
 """
@@ -66,6 +66,7 @@ def main(cfg: TrainConfig, run: Run) -> None:
             corpus.encode(model, bar.advance)
     if not cfg.init:
         _set_scales(model, train)
+    train_transition(model, cfg, train, run)
     train_dynamics(model, cfg, train, test, run)
 
     scores = open_loop_scores(model, test, cfg.score_horizon, cfg.score_windows, cfg.seed)
@@ -84,6 +85,7 @@ def main(cfg: TrainConfig, run: Run) -> None:
         "Training": {
             "seed": cfg.seed,
             "tokenizer steps": cfg.tokenizer_steps,
+            "transition steps": cfg.transition_steps,
             "dynamics steps": cfg.dynamics_steps,
             "window": cfg.window,
             "initialised from": cfg.init or "scratch",
@@ -112,6 +114,7 @@ def _build(cfg: TrainConfig, store: EpisodeStore, train: Corpus) -> WorldModel:
             f"the checkpoint {cfg.init} was trained on {model.spec.name} and the store holds {store.world.name}, "
             "or their specifications differ; use a store of the same world or leave init empty"
         )
+    model.action_tokens.requires_grad_(False)
     return model
 
 
@@ -145,8 +148,39 @@ def _set_scales(model: WorldModel, train: Corpus) -> None:
     model.dynamics.sensor_step.copy_(moved.std(0).clamp(min=0.01))
 
 
+def train_transition(model: WorldModel, cfg: TrainConfig, train: Corpus, run: Run) -> None:
+    """Fit action tokens and the transition of the physical state on short runs of recorded states, and freeze both; a
+    core without one, or a log without sensors, learns all of it in ``train_dynamics``."""
+    if model.dynamics.transition is None or not model.spec.sensors.size:
+        return
+    starts = train.training_starts(cfg.transition_run)
+    module = torch.nn.ModuleList([model.action_tokens, model.dynamics.transition])
+
+    def loss(step: int, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        where = starts[torch.randint(len(starts), (cfg.transition_batch,), generator=rng).numpy()]
+        batch = train.windows(where, cfg.transition_run)
+        sensors, tokens = _scaled_sensors(model, batch), _tokens(model, batch, rng)
+        return model.dynamics.transition_loss(sensors, tokens, batch["valid"], rng), {}
+
+    with run.progress(cfg.transition_steps, "transition", "steps") as bar:
+        schedule = Schedule(cfg.transition_steps, cfg.transition_rate)
+        fit("transition", module, loss, schedule, run.folder, cfg.seed, bar)
+    module.requires_grad_(False)
+
+
+def _scaled_sensors(model: WorldModel, batch: dict[str, Tensor]) -> Tensor:
+    return (batch["sensors"] - model.sensor_mean) / model.sensor_std
+
+
+def _tokens(model: WorldModel, batch: dict[str, Tensor], rng: torch.Generator) -> Tensor:
+    """Now and then a window comes without labels, so that "no action" means the average of what may have been done."""
+    actions = batch["actions"]
+    labelled = (torch.rand(len(actions), 1, generator=rng) >= UNLABELLED).expand(actions.shape[:2])
+    return model.action_tokens(actions, labelled=labelled)
+
+
 class _Imagination(torch.nn.Module):
-    """The trainable part of the second stage; the tokenizer stays fixed under the cached latents."""
+    """The trainable part of the last stage; the tokenizer stays fixed under the cached latents."""
 
     def __init__(self, model: WorldModel) -> None:
         super().__init__()
@@ -185,11 +219,8 @@ def imagination_loss(
 ) -> tuple[Tensor, dict[str, float]]:
     """Loss of dynamics and heads on one batch of windows (raw latents and sensors in units, see ``Corpus.windows``)."""
     latents = (batch["latents"] - model.latent_mean) / model.latent_std
-    sensors = (batch["sensors"] - model.sensor_mean) / model.sensor_std
+    sensors, tokens = _scaled_sensors(model, batch), _tokens(model, batch, rng)
     rewards = (batch["rewards"] - model.reward_mean) / model.reward_std
-    # Now and then a window comes without labels, so that "no action" means the average of what may have been done.
-    labelled = (torch.rand(len(rewards), 1, generator=rng) >= UNLABELLED).expand(rewards.shape)
-    tokens = model.action_tokens(batch["actions"], labelled=labelled)
     valid = batch["valid"]
     core = model.dynamics.loss(latents, tokens, sensors, valid, rng)
 
