@@ -6,6 +6,7 @@ state, action repeat, sensors) is the same for all and lives in ``physics.py``.
 
 from __future__ import annotations
 
+import logging
 import warnings
 from importlib import import_module
 from typing import Any, Protocol, cast
@@ -60,6 +61,10 @@ def _actuators(model: mujoco.MjModel, low: np.ndarray, high: np.ndarray) -> Acti
     return ActionSpec(tuple(map(float, low)), tuple(map(float, high)), names)
 
 
+def _not_settotalmass(record: logging.LogRecord) -> bool:
+    return "settotalmass" not in record.getMessage()
+
+
 class DmControlSource:
     """``<domain>-<task>`` of the dm_control suite. The episode's end by time is left to the caller."""
 
@@ -73,6 +78,8 @@ class DmControlSource:
             raise VideoSimError(
                 f"dm_control has no task {name!r}; write <domain>-<task>, such as cartpole-swingup or finger-spin"
             )
+        # dm_control's own cheetah uses a word that MuJoCo no longer likes, and absl would say so once an environment.
+        logging.getLogger("absl").addFilter(_not_settotalmass)
         self._random = np.random.RandomState(0)
         self._env = suite.load(domain, task, task_kwargs={"random": self._random})
         self._physics, self._task = self._env.physics, self._env.task
