@@ -217,3 +217,17 @@ def test_a_log_without_sensors_trains_and_dreams(clip) -> None:
     loss.total.backward()
     assert float(core.latent_increment.weight.grad.abs().max()) > 0.0 and bool(torch.isfinite(loss.total))
     assert bool(torch.isfinite(dream(core, core.start(latents, actions), actions)).all())
+
+
+def test_no_dream_leaves_the_box_of_the_data(clip) -> None:
+    latents, actions = clip
+    torch.manual_seed(0)
+    core = build_dynamics(CONFIG, TOKENS, WIDTH, ACTION, SENSORS)
+    core.sensor_step.fill_(50.0)  # a transition gone wild
+    core.sensor_low.fill_(-2.0), core.sensor_high.fill_(1.5)
+    with torch.no_grad():
+        state = core.start(latents, actions)
+        for t in range(50):
+            state, _ = core.step(state, actions[:, t % actions.shape[1]])
+    seen = core.sensors(state)
+    assert bool(((seen == -2.0) | (seen == 1.5)).any()) and bool(((seen >= -2.0) & (seen <= 1.5)).all())

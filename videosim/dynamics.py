@@ -50,19 +50,26 @@ class DynamicsLoss:
 class Dynamics(nn.Module, ABC):
     """``latents`` are float32 ``(B, N, D)`` with unit scale; ``action`` is an action token ``(B, W)``.
 
-    ``sensor_step`` ``(S,)``, set from the data before training: how far each standardised sensor moves in a step
-    (standard deviation). ``transition``: the part, if a core has one, that moves the physical state on without a look
-    at the picture; it is trained first, by ``transition_loss``, and must stay as it is while ``loss`` trains the rest.
+    Set from the data before training, all ``(S,)`` and standardised: ``sensor_step``, how far a sensor moves in a step
+    (standard deviation), and ``sensor_low`` / ``sensor_high``, where it has ever been, with a margin: no belief leaves
+    this box, so an error cannot grow without bound.
+
+    ``transition``: the part, if a core has one, that moves the physical state on without a look at the picture; it is
+    trained first, by ``transition_loss``, and must stay as it is while ``loss`` trains the rest.
     """
 
     feature_size: int
     sensor_step: Tensor
+    sensor_low: Tensor
+    sensor_high: Tensor
     transition: nn.Module | None
 
     def __init__(self, sensors: int) -> None:
         super().__init__()
         self.transition = None
         self.register_buffer("sensor_step", torch.ones(sensors))
+        self.register_buffer("sensor_low", torch.full((sensors,), -1e4))
+        self.register_buffer("sensor_high", torch.full((sensors,), 1e4))
 
     @abstractmethod
     def start(self, latents: Tensor, actions: Tensor) -> State:

@@ -27,6 +27,7 @@ from videosim.run import Run, write_atomically
 from videosim.world_model import Contexts, WorldModel
 
 UNLABELLED = 0.03  # share of training windows shown without their actions
+MARGIN = 0.02  # of a sensor's range in the data: how far beyond it a dream may go
 
 
 def main(cfg: TrainConfig, run: Run) -> None:
@@ -144,8 +145,11 @@ def _set_scales(model: WorldModel, train: Corpus) -> None:
     scale("reward", train.rewards, 1e-3)
     where = train.starts(1)
     before = train.first[where[:, 0]] + where[:, 1]
-    moved = (train.sensors[before + 1] - train.sensors[before]) / model.sensor_std
-    model.dynamics.sensor_step.copy_(moved.std(0).clamp(min=0.01))
+    sensors = (train.sensors - model.sensor_mean) / model.sensor_std
+    model.dynamics.sensor_step.copy_((sensors[before + 1] - sensors[before]).std(0).clamp(min=0.01))
+    low, high = sensors.aminmax(dim=0)
+    model.dynamics.sensor_low.copy_(low - MARGIN * (high - low))
+    model.dynamics.sensor_high.copy_(high + MARGIN * (high - low))
 
 
 def train_transition(model: WorldModel, cfg: TrainConfig, train: Corpus, run: Run) -> None:
