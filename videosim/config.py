@@ -138,7 +138,7 @@ class TrainConfig:
     transition_rate: float = 4e-3  # peak learning rate
     transition_batch: int = 256  # short runs
     transition_run: int = 5  # steps of one
-    dynamics_steps: int = 5000
+    dynamics_steps: int = 3000
     dynamics_rate: float = 1e-3  # peak learning rate
     batch: int = 64  # windows
     window: int = 40  # transitions of one window
