@@ -1,6 +1,7 @@
 """Regenerate the README's results from the committed ``experiments/results/<world>/result.json`` files.
 
     python experiments/results.py            rewrite the part between the markers
+    python experiments/results.py RUN …      first keep what these run folders of `videosim gap` hold
     python experiments/results.py --check    exit status 1 where the README does not say what the files say
 
 Every figure comes with its interval, n, seeds, hardware and command; none is typed by hand.
@@ -9,17 +10,25 @@ Every figure comes with its interval, n, seeds, hardware and command; none is ty
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
+
 from videosim import config as configs
 from videosim.agents.bars import judged
 from videosim.agents.gap_report import LABELS, interval
 from videosim.cli import COMMANDS
+from videosim.video import write_film
 
 ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "experiments" / "results"
+FILM, FILM_SPEED = "median.gif", 2  # one frame of two: a README is not a cinema
+FILM_SAYS = "physics, the dream under the same actions, and their difference: the median episode by score"
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 MAIN = (
     ("return_imagination", "return_physics", "return_true_state", "return_random"),
@@ -34,8 +43,22 @@ MAIN = (
 def section(folder: Path) -> str:
     """Markdown of every result below ``folder``; a sentence where there is none."""
     files = sorted(folder.glob("*/result.json"))
-    parts = [_world(path.parent.name, json.loads(path.read_text())) for path in files]
+    parts = [_world(path.parent, json.loads(path.read_text())) for path in files]
     return "\n\n".join(parts) or "No result has been committed yet."
+
+
+def keep(run: Path) -> None:
+    """Copy the result of a run folder of ``videosim gap``, and its median film as a GIF, to ``RESULTS``."""
+    result = json.loads((run / "result.json").read_text())
+    if result["command"] != "gap":
+        raise SystemExit(f"{run} holds a result of `videosim {result['command']}`; give a run folder of `videosim gap`")
+    folder = RESULTS / run.resolve().name
+    folder.mkdir(parents=True, exist_ok=True)
+    with av.open(str(run / "videos" / "median.mp4")) as container:
+        rate = float(container.streams.video[0].average_rate or 25)
+        film = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+    write_film(folder / FILM, film[::FILM_SPEED], rate / FILM_SPEED)
+    shutil.copy(run / "result.json", folder / "result.json")
 
 
 def rewritten(text: str, body: str) -> str:
@@ -46,8 +69,8 @@ def rewritten(text: str, body: str) -> str:
     return f"{before}{BEGIN}\n{body}\n{END}{rest.split(END)[1]}"
 
 
-def _world(name: str, result: dict[str, Any]) -> str:
-    figures = result["figures"]
+def _world(folder: Path, result: dict[str, Any]) -> str:
+    name, figures = folder.name, result["figures"]
     bars = {figure: (bar, said) for figure, bar, _, _, said in judged(name, figures)}
     order = [figure for group in MAIN for figure in group if figure in figures]
     lines = [f"### {name}", "", "| figure | value [95 % interval] | n | unit | bar |", "|---|---|---|---|---|"]
@@ -66,7 +89,8 @@ def _world(name: str, result: dict[str, Any]) -> str:
     commit = (result.get("versions") or {}).get("commit", "unknown")
     seeds = ", ".join(map(str, result.get("seeds") or [])) or "none"
     made = f"Seeds {seeds}; {hardware.get('cores')} cores of {machine}; commit {commit}; `{command(result)}`"
-    return "\n".join([*lines, "", made])
+    shown = [f"![{FILM_SAYS}](experiments/results/{name}/{FILM})", ""] if (folder / FILM).is_file() else []
+    return "\n".join([lines[0], "", *shown, *lines[2:], "", made])
 
 
 def command(result: dict[str, Any]) -> str:
@@ -101,8 +125,12 @@ def _plain(number: Any) -> str:
 def main() -> None:
     readme = ROOT / "README.md"
     text = readme.read_text()
-    wanted = rewritten(text, section(ROOT / "experiments" / "results"))
-    if "--check" in sys.argv[1:]:
+    words = sys.argv[1:]
+    for run in words:
+        if run != "--check":
+            keep(Path(run))
+    wanted = rewritten(text, section(RESULTS))
+    if "--check" in words:
         if text != wanted:
             raise SystemExit("README.md does not show the committed results; run python experiments/results.py")
     else:

@@ -9,13 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from videosim.agents.demo import main
 from videosim.config import AgentConfig, DemoConfig, GapConfig, to_dict
 from videosim.envs.physics import PhysicsEnv
 from videosim.errors import VideoSimError
 from videosim.run import Run
+from videosim.video import write_film
 from videosim.world_model import WorldModel
 
 ROOT = Path(__file__).parents[1]
@@ -79,6 +82,26 @@ def test_a_result_is_shown_with_all_that_makes_it_one(results: ModuleType, tmp_p
     assert "0.9 [0.8, 1]" in text and "| 50 |" in text and "≥ 0.85: INCONCLUSIVE" in text
     assert "Seeds 0, 1; 2 cores of Cray-1; commit abc123" in text
     assert "`videosim gap checkpoint=push agent.steps=7 arms=[imagination,physics] seeds=5`" in text
+
+
+def test_a_run_is_kept_with_its_median_film(
+    results: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "RESULTS", tmp_path / "results")
+    run = tmp_path / "push"
+    (run / "videos").mkdir(parents=True)
+    film = np.zeros((20, 32, 48, 3), np.uint8)
+    film[10:, :, 24:] = 255
+    write_film(run / "videos" / "median.mp4", film, 25)
+    result = {"command": "gap", "config": {}, "figures": {"return_ratio": {"value": 1.0}}}
+    (run / "result.json").write_text(json.dumps(result))
+    results.keep(run)
+    with Image.open(tmp_path / "results" / "push" / results.FILM) as gif:
+        assert gif.size == (48, 32) and gif.n_frames == 2 and gif.info["duration"] == 400
+    assert f"](experiments/results/push/{results.FILM})" in results.section(tmp_path / "results")
+    (run / "result.json").write_text(json.dumps(result | {"command": "demo"}))
+    with pytest.raises(SystemExit, match="videosim gap"):
+        results.keep(run)
 
 
 def test_only_what_lies_between_the_markers_is_rewritten(results: ModuleType) -> None:
