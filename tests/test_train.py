@@ -200,6 +200,13 @@ def test_one_batch_can_be_learnt_by_heart(data: Path, tmp_path: Path) -> None:
         assert terms[-1][name] < 0.35 * terms[0][name], name
 
 
+def test_the_time_of_a_stage_is_kept_with_it(tmp_path: Path) -> None:
+    layer = torch.nn.Linear(2, 1)
+    loss = lambda step, rng: (layer(torch.ones(1, 2)).square().sum(), {})  # noqa: E731
+    seconds = [fit("line", layer, loss, Schedule(20, 1e-3), tmp_path, 0, quiet_bar(20)) for _ in range(2)]
+    assert seconds[0] > 0.0 and 0.5 * seconds[0] < seconds[1] < 1.0 + seconds[0]
+
+
 def test_the_loss_is_finite_and_reaches_every_part(data: Path) -> None:
     store = EpisodeStore.open(data)
     torch.manual_seed(0)

@@ -71,8 +71,9 @@ def fit(
     seed: int,
     bar: Bar,
     evaluate: Callable[[], dict[str, float]] | None = None,
-) -> None:
-    """Train ``module``'s trainable parameters in place and leave it with its averaged weights.
+) -> float:
+    """Train ``module``'s trainable parameters in place and leave it with its averaged weights. Returns the seconds it
+    took, those before an interruption included.
 
     ``loss(step, rng)`` builds its own batch. ``evaluate()`` scores the averaged weights; its entry ``"score"`` (lower
     is better) chooses which average is kept. Resumes from ``folder`` when a state of this stage is there;
@@ -86,12 +87,12 @@ def fit(
     average = [p.detach().clone() for p in parameters]
     best = [p.detach().clone() for p in parameters]
     optimizer = torch.optim.AdamW(parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
-    progress: dict[str, Any] = {"step": 0, "score": math.inf}
+    progress: dict[str, Any] = {"step": 0, "score": math.inf, "seconds": 0.0}
 
     state_file = folder / f"{stage}.state.safetensors"
     if state_file.is_file():
         with safe_open(state_file, "pt") as file:
-            progress = json.loads(file.metadata()["progress"])
+            progress |= json.loads(file.metadata()["progress"])
             bar.done = bar.first = progress["step"]
             with torch.no_grad():
                 for i, p in enumerate(parameters):
@@ -113,8 +114,12 @@ def fit(
             state[f"second.{i}"] = moments.get("exp_avg_sq", torch.zeros_like(p))
         # One file, so that weights and step cannot come from different moments.
         temporary = state_file.with_suffix(".tmp")
-        save_file(state, temporary, metadata={"progress": json.dumps({**progress, "step": step})})
+        now = {**progress, "step": step, "seconds": seconds()}
+        save_file(state, temporary, metadata={"progress": json.dumps(now)})
         temporary.replace(state_file)
+
+    def seconds() -> float:
+        return float(progress["seconds"]) + time.monotonic() - started
 
     def use(weights: list[Tensor]) -> list[Tensor]:
         """Put ``weights`` into the module and return what was there."""
@@ -125,7 +130,7 @@ def fit(
         return before
 
     log = Log(folder, stage, progress["step"])
-    last_save = time.monotonic()
+    started = last_save = time.monotonic()
     module.train()
     for step in range(progress["step"], schedule.steps):
         done = step / schedule.steps
@@ -171,3 +176,4 @@ def fit(
     log.board.close()
     module.eval()
     bar.update(schedule.steps)
+    return seconds()

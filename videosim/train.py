@@ -7,7 +7,6 @@ Knows nothing of environments or policies. Resumes where it was stopped.
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +31,6 @@ MARGIN = 0.02  # of a sensor's range in the data: how far beyond it a dream may 
 
 def main(cfg: TrainConfig, run: Run) -> None:
     """Train a model from ``cfg.data`` and write it to ``<run folder>/checkpoint``."""
-    started = time.monotonic()
     if cfg.threads:
         torch.set_num_threads(cfg.threads)
     if not cfg.data:
@@ -42,8 +40,7 @@ def main(cfg: TrainConfig, run: Run) -> None:
     train, test = Corpus(store, train_rows), Corpus(store, test_rows)
     model = _build(cfg, store, train)
 
-    if not cfg.init:
-        train_tokenizer(model, cfg, train, run)
+    seconds = 0.0 if cfg.init else train_tokenizer(model, cfg, train, run)
     gate_file = run.folder / "gate.json"
     if not gate_file.is_file():
         write_atomically(gate_file, json.dumps(tokenizer_gate(model, train, test, cfg.seed), indent=1))
@@ -67,8 +64,8 @@ def main(cfg: TrainConfig, run: Run) -> None:
             corpus.encode(model, bar.advance)
     if not cfg.init:
         _set_scales(model, train)
-    train_transition(model, cfg, train, run)
-    train_dynamics(model, cfg, train, test, run)
+    seconds += train_transition(model, cfg, train, run)
+    seconds += train_dynamics(model, cfg, train, test, run)
 
     scores = open_loop_scores(model, test, cfg.score_horizon, cfg.score_windows, cfg.seed)
     for name, value in scores.items():
@@ -90,7 +87,8 @@ def main(cfg: TrainConfig, run: Run) -> None:
             "dynamics steps": cfg.dynamics_steps,
             "window": cfg.window,
             "initialised from": cfg.init or "scratch",
-            "minutes in this run": round((time.monotonic() - started) / 60.0, 1),
+            "minutes": round(seconds / 60.0, 1),
+            "threads": torch.get_num_threads(),
         },
         "Tokenizer gate": {k: v for k, v in gate.items() if k != "probe"}
         | {f"probe error {k} (fraction of range)": v for k, v in gate["probe"].items()},
@@ -119,7 +117,7 @@ def _build(cfg: TrainConfig, store: EpisodeStore, train: Corpus) -> WorldModel:
     return model
 
 
-def train_tokenizer(model: WorldModel, cfg: TrainConfig, train: Corpus, run: Run) -> None:
+def train_tokenizer(model: WorldModel, cfg: TrainConfig, train: Corpus, run: Run) -> float:
     """Fit the tokenizer on random pairs of consecutive frames."""
     starts = train.starts(1)
     mean, std = train.sensors.mean(0), train.sensors.std(0).clamp(min=1e-3)
@@ -131,7 +129,7 @@ def train_tokenizer(model: WorldModel, cfg: TrainConfig, train: Corpus, run: Run
 
     with run.progress(cfg.tokenizer_steps, "tokenizer", "steps") as bar:
         schedule = Schedule(cfg.tokenizer_steps, cfg.tokenizer_rate, average=0.995)
-        fit("tokenizer", model.tokenizer, loss, schedule, run.folder, cfg.seed, bar)
+        return fit("tokenizer", model.tokenizer, loss, schedule, run.folder, cfg.seed, bar)
 
 
 def _set_scales(model: WorldModel, train: Corpus) -> None:
@@ -152,11 +150,11 @@ def _set_scales(model: WorldModel, train: Corpus) -> None:
     model.dynamics.sensor_high.copy_(high + MARGIN * (high - low))
 
 
-def train_transition(model: WorldModel, cfg: TrainConfig, train: Corpus, run: Run) -> None:
+def train_transition(model: WorldModel, cfg: TrainConfig, train: Corpus, run: Run) -> float:
     """Fit action tokens and the transition of the physical state on short runs of recorded states, and freeze both; a
     core without one, or a log without sensors, learns all of it in ``train_dynamics``."""
     if model.dynamics.transition is None or not model.spec.sensors.size:
-        return
+        return 0.0
     starts = train.training_starts(cfg.transition_run)
     module = torch.nn.ModuleList([model.action_tokens, model.dynamics.transition])
 
@@ -168,8 +166,9 @@ def train_transition(model: WorldModel, cfg: TrainConfig, train: Corpus, run: Ru
 
     with run.progress(cfg.transition_steps, "transition", "steps") as bar:
         schedule = Schedule(cfg.transition_steps, cfg.transition_rate)
-        fit("transition", module, loss, schedule, run.folder, cfg.seed, bar)
+        seconds = fit("transition", module, loss, schedule, run.folder, cfg.seed, bar)
     module.requires_grad_(False)
+    return seconds
 
 
 def _scaled_sensors(model: WorldModel, batch: dict[str, Tensor]) -> Tensor:
@@ -191,7 +190,7 @@ class _Imagination(torch.nn.Module):
         self.action_tokens, self.dynamics, self.heads = model.action_tokens, model.dynamics, model.heads
 
 
-def train_dynamics(model: WorldModel, cfg: TrainConfig, train: Corpus, test: Corpus, run: Run) -> None:
+def train_dynamics(model: WorldModel, cfg: TrainConfig, train: Corpus, test: Corpus, run: Run) -> float:
     """Fit action tokens, dynamics and heads on windows of cached latents; keep the average best on held-out
     episodes."""
     starts = train.training_starts(cfg.window)
@@ -215,7 +214,7 @@ def train_dynamics(model: WorldModel, cfg: TrainConfig, train: Corpus, test: Cor
 
     with run.progress(cfg.dynamics_steps, "dynamics", "steps") as bar:
         schedule = Schedule(cfg.dynamics_steps, cfg.dynamics_rate, evaluate_every=cfg.evaluate_every)
-        fit("dynamics", _Imagination(model), loss, schedule, run.folder, cfg.seed, bar, evaluate)
+        return fit("dynamics", _Imagination(model), loss, schedule, run.folder, cfg.seed, bar, evaluate)
 
 
 def imagination_loss(
