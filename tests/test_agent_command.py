@@ -20,7 +20,7 @@ from videosim.agents.resume import FILE
 from videosim.agents.settings import keep_settings
 from videosim.checkpoint import save_checkpoint
 from videosim.compose import choices, compose, default_folder, to_dataclass
-from videosim.config import AgentCommandConfig, AgentConfig, WorldConfig
+from videosim.config import AgentCommandConfig, AgentConfig
 from videosim.envs.observations import Filter
 from videosim.envs.physics import PhysicsEnv, load_world
 from videosim.envs.pool import PoolStep
@@ -246,7 +246,8 @@ def test_collect_with_a_policy(
 
 def test_a_world_by_id_is_found_again_by_its_name() -> None:
     world = load_world("dm_control:finger-spin")
-    assert world == WorldConfig("dm_control:finger-spin", "dm_control:finger-spin") == load_world(world.name)
+    assert (world.name, world.id) == ("dm_control:finger-spin", "dm_control:finger-spin")
+    assert load_world(world.name) == world
     assert cli._subject(AgentCommandConfig(checkpoint="")) == "default"
     for given in ("cartpole-swingup", "runs/train/cartpole-swingup", "runs/train/cartpole-swingup/checkpoint/"):
         assert cli._subject(AgentCommandConfig(checkpoint=given)) == "cartpole-swingup"
