@@ -17,7 +17,7 @@ SPEC = WorldSpec(
     horizon=STEPS,
 )
 MODEL = ModelConfig(
-    tokenizer=ConvTokenizerConfig(channels=3, widths=[8, 12]),
+    tokenizer=ConvTokenizerConfig(channels=3, keypoints=0, widths=[8, 12]),
     dynamics=RecurrentConfig(memory=32, hidden=48),
     heads=HeadsConfig(hidden=16, members=2),
     max_action_size=2,

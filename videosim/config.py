@@ -41,10 +41,11 @@ class TokenizerConfig:
 
 @dataclass
 class ConvTokenizerConfig(TokenizerConfig):
-    """Strided convolutions to a grid of continuous tokens bounded by tanh."""
+    """Strided convolutions to a grid of continuous tokens bounded by tanh, and to the places of keypoints."""
 
     kind: str = "conv"
     channels: int = 8  # numbers per token
+    keypoints: int = 16  # places in the picture, two numbers each, that follow the grid as further tokens
     widths: list[int] = field(default_factory=lambda: [16, 32, 48, 64])  # channels after each halving of the frame
     moving_weight: float = 20.0  # extra loss weight per unit of |frame - background|, at most 1
     sensor_weight: float = 1.0  # loss weight of reading the sensors off two consecutive frames' latents
@@ -65,7 +66,7 @@ class RecurrentConfig(DynamicsConfig):
     memory: int = 256  # numbers of the recurrent state
     hidden: int = 256  # width of the other layers
     discount: float = 0.98  # loss weight of the open-loop steps: 1, discount, discount**2, …
-    input_noise: float = 0.05  # standard deviation added to the standardised latents that training absorbs
+    input_noise: float = 0.02  # standard deviation added to the standardised latents that training absorbs
     state_weight: float = 10.0  # loss weight of what the frames say about the sensors, beside the latents' error
 
 
@@ -134,7 +135,7 @@ class TrainConfig:
     tokenizer_steps: int = 7000
     tokenizer_batch: int = 64  # pairs of frames
     tokenizer_rate: float = 2e-3  # peak learning rate
-    transition_steps: int = 8000
+    transition_steps: int = 12000
     transition_rate: float = 4e-3  # peak learning rate
     transition_batch: int = 256  # short runs
     transition_run: int = 5  # steps of one

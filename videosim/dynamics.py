@@ -102,8 +102,8 @@ class Dynamics(nn.Module, ABC):
         """latents ``(B, T+1, N, D)``, action tokens ``(B, T, W)``, sensors ``(B, T+1, S)`` standardised, valid bool
         ``(B, T)``: False where the transition does not exist."""
 
-    def transition_loss(self, sensors: Tensor, actions: Tensor, valid: Tensor, rng: torch.Generator) -> Tensor:
-        """What trains ``transition``; arguments as those of ``loss``."""
+    def transition_loss(self, sensors: Tensor, actions: Tensor, weight: Tensor, rng: torch.Generator) -> Tensor:
+        """What trains ``transition``; ``weight`` ``(B, T)``: how much each step counts. The rest as in ``loss``."""
         raise NotImplementedError(f"{type(self).__name__} has no transition of its own")
 
 

@@ -35,7 +35,7 @@ class Schedule:
     """How long and how fast a stage trains."""
 
     steps: int
-    learning_rate: float  # the peak, after the warm-up; a cosine takes it to 2 % of it
+    learning_rate: float  # the peak, after the warm-up; a cosine takes it to nothing
     evaluate_every: int = 0  # 0: never
     average: float = 0.999  # decay of the averaged weights
     weight_decay: float = 1e-4
@@ -134,11 +134,7 @@ def fit(
     module.train()
     for step in range(progress["step"], schedule.steps):
         done = step / schedule.steps
-        rate = (
-            schedule.learning_rate
-            * min(1.0, (step + 1) / WARMUP)
-            * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
-        )
+        rate = schedule.learning_rate * min(1.0, (step + 1) / WARMUP) * 0.5 * (1 + math.cos(math.pi * done))
         for group in optimizer.param_groups:
             group["lr"] = rate
         rng = torch.Generator().manual_seed((seed * 1_000_003 + step) * 17 + sum(map(ord, stage)))

@@ -27,7 +27,7 @@ from videosim.dynamics import Dreamt, Dynamics, DynamicsLoss, State
 # Standard deviations, log-uniform, of how far off the states are that training moves on. A run must lead back from
 # states that cannot be, a pole of the wrong length or a hand beside its arm: a policy finds any of them that pays.
 NEAR, FAR = (1e-3, 0.05), (1e-3, 0.5)
-PRECISE = 0.05  # runs from farther off count less: what cannot be known drowns what can
+PRECISE = 0.02  # runs from farther off count less: what cannot be known drowns what can
 DREAMT = 4  # one row in so many is dreamed in earnest, for the heads to learn how far a dream strays
 
 
@@ -153,10 +153,10 @@ class RecurrentDynamics(Dynamics):
     def latents(self, state: State) -> Tensor:
         return state["latents"].unflatten(1, (self.tokens, self.width))
 
-    def transition_loss(self, sensors: Tensor, actions: Tensor, valid: Tensor, rng: torch.Generator) -> Tensor:
+    def transition_loss(self, sensors: Tensor, actions: Tensor, weight: Tensor, rng: torch.Generator) -> Tensor:
         """Mean error along runs through the window, each from a state a little off the truth."""
         state, scale = _off_by(FAR, sensors[:, 0], rng)
-        weight = valid / (1.0 + (scale / PRECISE).square())
+        weight = weight / (1.0 + (scale / PRECISE).square())
         errors = []
         for k in range(actions.shape[1]):
             state = state + self.sensor_step * self._move(state, actions[:, k])

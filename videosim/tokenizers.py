@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -60,8 +61,37 @@ class Tokenizer(nn.Module, ABC):
         """
 
 
+KEYPOINT_STRIDE = 2  # halvings of the frame before keypoints are looked for
+KEYPOINT_WIDTH = 48
+
+
+class Keypoints(nn.Module):
+    """Where in the picture something is: the mean place under each of K learned maps, in [-1, 1] (the spatial softmax
+    of Levine et al., "End-to-end training of deep visuomotor policies", 2016, section 5.1).
+
+    A grid of coarse tokens tells where a small thing is only through the pattern of its numbers; a place is a number
+    that moves as the thing does.
+    """
+
+    def __init__(self, width: int, count: int) -> None:
+        super().__init__()
+        self.maps = nn.Sequential(
+            nn.Conv2d(width, KEYPOINT_WIDTH, 3, padding=1), nn.SiLU(), nn.Conv2d(KEYPOINT_WIDTH, count, 3, padding=1)
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(B, width, h, w)`` -> ``(B, K, 2)``: x to the right, y down."""
+        maps = self.maps(features)
+        rows, columns = maps.shape[-2:]
+        share = maps.flatten(2).softmax(-1).unflatten(-1, (rows, columns))
+        x = share.sum(-2) @ torch.linspace(-1, 1, columns, device=maps.device)
+        y = share.sum(-1) @ torch.linspace(-1, 1, rows, device=maps.device)
+        return torch.stack([x, y], -1)
+
+
 class ConvTokenizer(Tokenizer):
-    """Strided convolutions to an ``h × w`` grid of tanh-bounded tokens, mirrored by an upsampling decoder."""
+    """Strided convolutions to an ``h × w`` grid of tanh-bounded tokens, mirrored by an upsampling decoder, and to the
+    places of keypoints, which fill further tokens and are not decoded."""
 
     def __init__(self, config: ConvTokenizerConfig, frame: FrameSpec, sensors: int) -> None:
         super().__init__()
@@ -71,15 +101,23 @@ class ConvTokenizer(Tokenizer):
                 f"the conv tokenizer halves a frame {len(config.widths)} times, so height and width must be multiples "
                 f"of {stride}; got {frame.height}x{frame.width}"
             )
+        fits = (2 * config.keypoints) % config.channels == 0 and len(config.widths) > KEYPOINT_STRIDE
+        if config.keypoints and not fits:
+            raise VideoSimError(
+                f"keypoints need more than {KEYPOINT_STRIDE} widths, and to be so many that their numbers fill "
+                f"tokens of {config.channels} channels; got {config.keypoints} keypoints, widths {list(config.widths)}"
+            )
         self.config = config
         self.rows, self.columns = frame.height // stride, frame.width // stride
-        self.tokens, self.width = self.rows * self.columns, config.channels
+        self.cells, self.width = self.rows * self.columns, config.channels
+        self.tokens = self.cells + 2 * config.keypoints // config.channels
 
         layers: list[nn.Module] = []
         previous = 3
         for width in config.widths:
             layers += [nn.Conv2d(previous, width, 4, stride=2, padding=1), nn.SiLU()]
             previous = width
+        self.keypoints = Keypoints(config.widths[KEYPOINT_STRIDE - 1], config.keypoints) if config.keypoints else None
         layers += [nn.Conv2d(previous, previous, 3, padding=1), nn.SiLU(), nn.Conv2d(previous, config.channels, 1)]
         self.encoder = nn.Sequential(*layers)
 
@@ -99,27 +137,36 @@ class ConvTokenizer(Tokenizer):
         )
 
     def _encode(self, images: Tensor) -> Tensor:
-        return torch.tanh(self.encoder(images))
+        """``(B, 3, H, W)`` -> ``(B, N, D)``: the cells of the grid, row by row, then the keypoints."""
+        fine = self.encoder[: 2 * KEYPOINT_STRIDE](images)
+        grid = torch.tanh(self.encoder[2 * KEYPOINT_STRIDE :](fine))
+        tokens = rearrange(grid, "b d h w -> b (h w) d")
+        if self.keypoints is None:
+            return tokens
+        return torch.cat([tokens, self.keypoints(fine).reshape(len(images), -1, self.width)], 1)
+
+    def _decode(self, z: Tensor) -> Tensor:
+        return self.decoder(rearrange(z[:, : self.cells], "b (h w) d -> b d h w", h=self.rows))
 
     def encode(self, frames: Tensor) -> Latents:
-        return Latents(rearrange(self._encode(to_unit(frames)), "b d h w -> b (h w) d"))
+        return Latents(self._encode(to_unit(frames)))
 
     def decode(self, z: Tensor) -> Tensor:
-        grid = rearrange(z, "b (h w) d -> b d h w", h=self.rows)
-        return to_uint8(self.decoder(grid))
+        return to_uint8(self._decode(z))
 
     def loss(self, frames: Tensor, backgrounds: Tensor, sensors: Tensor) -> tuple[Tensor, dict[str, float]]:
-        grid = self._encode(rearrange(to_unit(frames), "b two c h w -> (b two) c h w"))
-        pair = rearrange(grid, "(b two) d h w -> b two d h w", two=2)
+        z = self._encode(rearrange(to_unit(frames), "b two c h w -> (b two) c h w"))
+        pair = rearrange(z, "(b two) n d -> b two n d", two=2)
         # The first frame serves the sensors alone: decoding two frames as like as these would teach little more.
         image = to_unit(frames[:, 1])
         interest = (image[:, None] - to_unit(backgrounds)).abs().mean(2, keepdim=True).amax(1)
         weight = 1.0 + self.config.moving_weight * interest
-        reconstruction = (weight * (self.decoder(pair[:, 1]) - image).square()).mean() / weight.mean()
+        reconstruction = (weight * (self._decode(pair[:, 1]) - image).square()).mean() / weight.mean()
         total = 100.0 * reconstruction
         terms = {"reconstruction": float(reconstruction.detach())}
         if sensors.shape[-1] and self.config.sensor_weight:
-            reading = (self.probe(pair.flatten(1)) - sensors).square().mean()
+            # Huber's, because a collision is a velocity many standard deviations away.
+            reading = 2.0 * F.huber_loss(self.probe(pair.flatten(1)), sensors)
             total = total + self.config.sensor_weight * reading
             terms["sensor_reading"] = float(reading.detach())
         return total, terms

@@ -26,6 +26,7 @@ from videosim.run import Run, write_atomically
 from videosim.world_model import Contexts, WorldModel
 
 UNLABELLED = 0.03  # share of training windows shown without their actions
+BLIND_WEIGHT = 1e-3  # of such a window in the transition's loss: its error would drown all the others
 MARGIN = 0.02  # of a sensor's range in the data: how far beyond it a dream may go
 
 
@@ -161,8 +162,9 @@ def train_transition(model: WorldModel, cfg: TrainConfig, train: Corpus, run: Ru
     def loss(step: int, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         where = starts[torch.randint(len(starts), (cfg.transition_batch,), generator=rng).numpy()]
         batch = train.windows(where, cfg.transition_run)
-        sensors, tokens = _scaled_sensors(model, batch), _tokens(model, batch, rng)
-        return model.dynamics.transition_loss(sensors, tokens, batch["valid"], rng), {}
+        tokens, labelled = _tokens(model, batch, rng)
+        weight = batch["valid"] * torch.where(labelled, 1.0, BLIND_WEIGHT)
+        return model.dynamics.transition_loss(_scaled_sensors(model, batch), tokens, weight, rng), {}
 
     with run.progress(cfg.transition_steps, "transition", "steps") as bar:
         schedule = Schedule(cfg.transition_steps, cfg.transition_rate)
@@ -175,11 +177,12 @@ def _scaled_sensors(model: WorldModel, batch: dict[str, Tensor]) -> Tensor:
     return (batch["sensors"] - model.sensor_mean) / model.sensor_std
 
 
-def _tokens(model: WorldModel, batch: dict[str, Tensor], rng: torch.Generator) -> Tensor:
-    """Now and then a window comes without labels, so that "no action" means the average of what may have been done."""
+def _tokens(model: WorldModel, batch: dict[str, Tensor], rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Action tokens, and which are of actions that are shown: now and then a window comes without labels, so that "no
+    action" means the average of what may have been done."""
     actions = batch["actions"]
     labelled = (torch.rand(len(actions), 1, generator=rng) >= UNLABELLED).expand(actions.shape[:2])
-    return model.action_tokens(actions, labelled=labelled)
+    return model.action_tokens(actions, labelled=labelled), labelled
 
 
 class _Imagination(torch.nn.Module):
@@ -222,7 +225,7 @@ def imagination_loss(
 ) -> tuple[Tensor, dict[str, float]]:
     """Loss of dynamics and heads on one batch of windows (raw latents and sensors in units, see ``Corpus.windows``)."""
     latents = (batch["latents"] - model.latent_mean) / model.latent_std
-    sensors, tokens = _scaled_sensors(model, batch), _tokens(model, batch, rng)
+    sensors, (tokens, _) = _scaled_sensors(model, batch), _tokens(model, batch, rng)
     rewards = (batch["rewards"] - model.reward_mean) / model.reward_std
     valid = batch["valid"]
     core = model.dynamics.loss(latents, tokens, sensors, valid, rng)
