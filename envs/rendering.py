@@ -48,9 +48,18 @@ import mujoco  # noqa: E402, I001  (MUJOCO_GL must be set first)
 _opened: weakref.WeakSet[mujoco.Renderer] = weakref.WeakSet()
 
 
+def _close(renderer: mujoco.Renderer) -> None:
+    """Close ``renderer`` with its own OpenGL context current, as drawing makes it: MuJoCo frees the buffers of the
+    context that is, and another renderer would go on without its own."""
+    if renderer in _opened:
+        renderer.render()
+        renderer.close()
+        _opened.discard(renderer)
+
+
 def _close_all() -> None:
     for renderer in list(_opened):
-        renderer.close()
+        _close(renderer)
 
 
 def _open(model: mujoco.MjModel, height: int, width: int) -> mujoco.Renderer:
@@ -114,7 +123,7 @@ class FastRenderer:
         return box_average(self._renderer.render(), self._supersample)
 
     def close(self) -> None:
-        self._renderer.close()
+        _close(self._renderer)
 
 
 class DefaultRenderer:
@@ -130,4 +139,4 @@ class DefaultRenderer:
         return self._renderer.render()
 
     def close(self) -> None:
-        self._renderer.close()
+        _close(self._renderer)
