@@ -35,7 +35,7 @@ def codec(checkpoint: str) -> Fault:
     model = load_checkpoint(checkpoint)
 
     def picture(world: FaultySource, draw: Draw) -> np.ndarray:
-        return model.decode(model.encode(torch.from_numpy(draw()))).numpy()
+        return model.decode(model.encode(torch.from_numpy(draw())[None]))[0].numpy()
 
     return Fault(picture=picture)
 

@@ -128,7 +128,7 @@ def test_the_codec_shows_what_the_tokenizer_keeps(truth, make_model, tmp_path):
     save_checkpoint(tmp_path / "model", model, {}, half=False)
     env = PhysicsEnv(f"control:codec@{tmp_path / 'model'}")
     begin(env, truth)
-    expected = model.decode(model.encode(torch.from_numpy(truth.render()))).numpy()
+    expected = model.decode(model.encode(torch.from_numpy(truth.render())[None]))[0].numpy()
     np.testing.assert_array_equal(env.render(), expected)
 
 
