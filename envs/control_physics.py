@@ -79,11 +79,11 @@ def lag(steps: float = 2) -> Fault:
     return Fault(actions=actions, numbers=int(steps) * size)
 
 
-def retrieval(cases: float = 64) -> Fault:
-    """Nearest-neighbour retrieval: what is done is the nearest of ``cases`` remembered actions; A6 must see the
-    staircase, A4 the failure outside the cases."""
-    library = np.random.default_rng(0).uniform(-1.0, 1.0, (int(cases), PushSource.action.size))
-    return Fault(actions=lambda world, action: library[np.square(library - action).sum(1).argmin()])
+def retrieval(levels: float = 9) -> Fault:
+    """Nearest-neighbour retrieval: what is done is the nearest remembered action, of ``levels`` an axis; A6 must see
+    the staircase, A4 the failure outside the cases."""
+    steps = (int(levels) - 1) / 2
+    return Fault(actions=lambda world, action: np.round(action * steps) / steps)
 
 
 # --- physics ---------------------------------------------------------------------------------------------------------

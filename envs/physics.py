@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields, replace
 from functools import partial
 from importlib.resources import files
@@ -14,6 +14,7 @@ import yaml
 
 from videosim.config import WorldConfig
 from videosim.envs.rendering import FastRenderer, Renderer
+from videosim.envs.segmentation import Segmentation
 from videosim.envs.sources import FULL, make_source, settle
 from videosim.envs.spaces import action_box, observation_spaces
 from videosim.envs.worlds import Behaviour, knowledge
@@ -86,6 +87,7 @@ class PhysicsEnv(gymnasium.Env):
         self._memory: np.ndarray = getattr(self._source, "memory", np.zeros(0))
         self._make_renderer = renderer
         self._renderer: Renderer | None = None
+        self._segmentation: Segmentation | None = None
         self._camera = _camera(self._source.model, self.world.camera)
         if self.world.field_of_view_deg and self._camera:
             self._source.model.camera(self._camera).fovy[:] = self.world.field_of_view_deg
@@ -147,6 +149,14 @@ class PhysicsEnv(gymnasium.Env):
             self._picture = draw() if look is None else look(draw)
         return self._picture.copy()
 
+    def pixels(self, bodies: Sequence[str]) -> np.ndarray:
+        """In how many pixels each of ``bodies`` is seen, int64 (n,), drawn ``supersample`` times as large as a
+        frame."""
+        if self._segmentation is None:
+            size = self.world.height * self.world.supersample, self.world.width * self.world.supersample
+            self._segmentation = Segmentation(self._source.model, *size, self._camera)
+        return self._segmentation.pixels(self._source.data, bodies)
+
     def sensors(self) -> np.ndarray:
         """The true physical state as readable numbers, float32 (S,), named by ``world_spec.sensors``."""
         return self._knowledge.read(self._source).astype(np.float32)
@@ -190,9 +200,10 @@ class PhysicsEnv(gymnasium.Env):
         return None if make is None else make(rng, float(np.clip(skill, 0.0, 1.0)))
 
     def close(self) -> None:
-        if self._renderer is not None:
-            self._renderer.close()
-            self._renderer = None
+        for opened in (self._renderer, self._segmentation):
+            if opened is not None:
+                opened.close()
+        self._renderer = self._segmentation = None
 
     def _observe(self) -> Any:
         if self.obs == "state":
