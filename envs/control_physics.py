@@ -52,7 +52,8 @@ def blind() -> Fault:
     """Actions are ignored and others, as lively, done instead; A3 must see it."""
 
     def actions(world: FaultySource, action: np.ndarray) -> np.ndarray:
-        return world.rng(world.steps // HELD_STEPS).uniform(-1.0, 1.0, len(action))
+        rng = world.rng(world.steps // HELD_STEPS)
+        return rng.choice([-1.0, 1.0], len(action)) * rng.uniform(0.3, 1.0, len(action))
 
     return Fault(actions=actions)
 

@@ -53,13 +53,14 @@ def audit_instrument(truth: Truth, bars: Bars, rng: np.random.Generator) -> Inst
     absent = held_out.share == 0.0
     noisy = np.clip(held_out.frames + rng.normal(0.0, NOISE, held_out.frames.shape), 0, 255).astype(np.uint8)
     ghosts = np.isfinite(reader.read(noisy).position[..., 0])
-    floor = _pooled(np.where(visible & found, error, 0.0) / ARENA_M, visible & found, rng)
+    floor = _pooled(np.where(visible & found, error, 0.0) / ARENA_M, visible & found, rng, bars.sizes["resamples"])
     moved, episodes = injected(truth, reader, range(fitted + tested, fitted + tested + bars.sizes["injected_episodes"]))
+    repeats = bars.sizes["resamples"]
     estimates = {
         "floor_fraction": floor,
         "miss_rate": _rate(visible & ~found, visible),
         "false_presence_rate": _rate(np.stack([absent & found, absent & ghosts]), np.stack([absent, absent])),
-        "displacement_slope": bootstrap(moved, _slope, rng, episodes),
+        "displacement_slope": bootstrap(moved, _slope, rng, episodes, repeats),
     }
     seen = error[visible & found] / ARENA_M
     details = {
@@ -98,10 +99,10 @@ def _slope(rows: np.ndarray) -> float:
     return float(rows[:, 0] @ rows[:, 1] / (rows[:, 1] @ rows[:, 1]))
 
 
-def _pooled(values: np.ndarray, counted: np.ndarray, rng: np.random.Generator) -> Estimate:
+def _pooled(values: np.ndarray, counted: np.ndarray, rng: np.random.Generator, repeats: int) -> Estimate:
     """Mean of ``values`` over what is ``counted``, (frames, 4), resampling episodes of EACH frames."""
     sums = np.stack([values.sum(1), counted.sum(1)], 1).reshape(-1, EACH, 2).sum(1)
-    return bootstrap(sums, lambda rows: float(rows[:, 0].sum() / rows[:, 1].sum()), rng)
+    return bootstrap(sums, lambda rows: float(rows[:, 0].sum() / rows[:, 1].sum()), rng, repeats=repeats)
 
 
 def _rate(wrong: np.ndarray, counted: np.ndarray) -> Estimate:

@@ -33,11 +33,13 @@ class Moments:
 
 @dataclass(frozen=True)
 class Case:
-    """An episode of the truth: ``actions`` (T, A) from ``start``; ``truth`` its T+1 moments, the start's first."""
+    """An episode of the truth: ``actions`` (T, A) from ``start``; ``truth`` its T+1 moments, the start's first;
+    ``random`` where no script, which looks where it goes, chose the actions."""
 
     start: Start
     actions: np.ndarray
     truth: Moments
+    random: bool
 
 
 Policy = Callable[[np.ndarray], np.ndarray]  # sensors (S,) -> action (A,)
@@ -92,11 +94,21 @@ class Truth:
             return actions[-1]
 
         truth = self.play(start, steps, go_on, stride)
-        return Case(start, np.stack(actions), truth)
+        return Case(start, np.stack(actions), truth, number % 4 < 2)
 
     def follow(self, start: Start, actions: np.ndarray) -> Moments:
         """What truly happens from ``start`` under ``actions`` (T, A): T+1 moments."""
         return self.play(start, len(actions), lambda t: actions[t])
+
+    def go(self, start: Start, actions: np.ndarray) -> Start:
+        """The start at the end of ``actions`` (T, A), with the frames that lead to it."""
+        env = self.env
+        env.reset(seed=start.seed, options={"state": start.physics})
+        frames = [env.render()]
+        for action in actions:
+            env.step(action)
+            frames.append(env.render())
+        return Start(env.save(), np.stack(frames), np.asarray(actions, np.float32), start.seed)
 
     def play(self, start: Start, steps: int, act: Callable[[int], np.ndarray], stride: int = 1) -> Moments:
         """T+1 moments from ``start`` (or every ``stride``-th of them) when ``act(t)`` chooses the action of step t."""

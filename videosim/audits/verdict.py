@@ -1,10 +1,11 @@
 """Bars and verdicts: a bar is set before anything is measured and applies to the confidence bound, not to the estimate.
 
-    at_least x, bound b   PASS: value >= x and low >= b     FAIL: high < x
-    at_most x, bound b    PASS: value <= x and high <= b    FAIL: low > x
-    within [a, b]         PASS: a <= low and high <= b      FAIL: high < a or low > b
+    at_least x, bound b        PASS: value >= x and low >= b                            FAIL: high < x
+    at_most x, bound b         PASS: value <= x and high <= b                           FAIL: low > x
+    within [x, y], bound [a, b]  PASS: x <= value <= y and a <= low and high <= b       FAIL: high < x or low > y
 
-and INCONCLUSIVE otherwise. An estimate that is not a number fails: what is missing counts as the worst.
+and INCONCLUSIVE otherwise; a bound that is not stated is the limit itself. An estimate that is not a number fails: what
+is missing counts as the worst.
 """
 
 from __future__ import annotations
@@ -28,24 +29,23 @@ KINDS = ("at_least", "at_most", "within")
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar: ``kind`` of KINDS, its ``limits`` (one number, or two), and the ``bound`` of the interval's end."""
+    """One bar: ``kind`` of KINDS, the ``limits`` of the value and the ``bound`` of the interval, one number or two."""
 
     kind: str
     limits: tuple[float, ...]
-    bound: float
+    bound: tuple[float, ...]
 
     def judge(self, estimate: Estimate) -> str:
         """PASS, FAIL or INCONCLUSIVE."""
         if not math.isfinite(estimate.value):
             return FAIL
-        low, high, first, last = estimate.low, estimate.high, self.limits[0], self.limits[-1]
-        if self.kind == "at_least":
-            passed, failed = estimate.value >= first and low >= self.bound, high < first
-        elif self.kind == "at_most":
-            passed, failed = estimate.value <= last and high <= self.bound, low > last
-        else:
-            passed, failed = first <= low and high <= last, high < first or low > last
+        (floor, ceiling), (lowest, highest) = (self._range(ends) for ends in (self.limits, self.bound))
+        passed = floor <= estimate.value <= ceiling and lowest <= estimate.low and estimate.high <= highest
+        failed = estimate.high < floor or estimate.low > ceiling
         return PASS if passed else FAIL if failed else INCONCLUSIVE
+
+    def _range(self, ends: tuple[float, ...]) -> tuple[float, float]:
+        return (ends[0] if self.kind != "at_most" else -math.inf, ends[-1] if self.kind != "at_least" else math.inf)
 
 
 @dataclass(frozen=True)
@@ -120,13 +120,17 @@ def load_bars(size: str, path: Path | None = None) -> Bars:
     return Bars(audits, sizes[size]["numbers"], hashlib.sha256(text.encode()).hexdigest())
 
 
-def _bar(name: str, entry: Any, bound: float | None) -> Bar:
+def _bar(name: str, entry: Any, bound: Any) -> Bar:
     kinds = [kind for kind in KINDS if isinstance(entry, dict) and kind in entry]
     if len(kinds) != 1 or set(entry) - {kinds[0], "bound"}:
         raise VideoSimError(f"the bar {name} must state one of {', '.join(KINDS)}, and may state a bound; got {entry}")
-    given = entry[kinds[0]]
-    limits = tuple(map(float, given if isinstance(given, list) else [given]))
-    if len(limits) != (2 if kinds[0] == "within" else 1) or not all(map(math.isfinite, limits)):
-        raise VideoSimError(f"the bar {name} needs one limit, and 'within' two, that are finite; got {given}")
-    stated = entry.get("bound", limits[0])
-    return Bar(kinds[0], limits, float(stated if bound is None else bound))
+    stated = entry.get("bound", entry[kinds[0]])
+    limits, ends = _numbers(entry[kinds[0]]), _numbers(stated if bound is None else bound)
+    if not len(limits) == len(ends) == (2 if kinds[0] == "within" else 1):
+        raise VideoSimError(f"the bar {name} needs one limit and bound, or two of each with 'within'; got {entry}")
+    return Bar(kinds[0], limits, ends)
+
+
+def _numbers(given: Any) -> tuple[float, ...]:
+    values = given if isinstance(given, list) else [given]
+    return tuple(float(value) for value in values if isinstance(value, (int, float)) and math.isfinite(value))
