@@ -25,7 +25,7 @@ from videosim.errors import VideoSimError
 AUDITS = ("A1", "A3")
 IDENTITY_FROM, INTERVENTION_FROM, INTERVENTION_TRIES = 10_000, 20_000, 4  # numbers of starts; tries a wanted state
 UNGATED = "not gated through: controllability failed"
-STILL = "the motion gate failed: what does not move keeps its identity"
+UNMOVED = "the motion gate failed: it does not move as truth does, so that identities prove nothing"
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Exam:
         if "A1" in audits:
             results["A1"] = audit_identity(world, self.cases, reader, bars, np.random.default_rng(self._seed))
             if "motion_ratio" in results["A1"].failed:
-                notes["A1"] = STILL
+                notes["A1"] = UNMOVED
         if "A3" in audits:
             rng = np.random.default_rng(self._seed)
             results["A3"] = audit_intervention(world, self.interventions, reader, e0_m, bars, rng)

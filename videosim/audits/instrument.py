@@ -13,7 +13,7 @@ Missed objects do not enter the floor, because the miss rate has a bar of its ow
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -53,13 +53,14 @@ def audit_instrument(truth: Truth, bars: Bars, rng: np.random.Generator) -> Inst
     absent = held_out.share == 0.0
     noisy = np.clip(held_out.frames + rng.normal(0.0, NOISE, held_out.frames.shape), 0, 255).astype(np.uint8)
     ghosts = np.isfinite(reader.read(noisy).position[..., 0])
-    floor = _pooled(np.where(visible & found, error, 0.0) / ARENA_M, visible & found, rng, bars.sizes["resamples"])
     moved, episodes = injected(truth, reader, range(fitted + tested, fitted + tested + bars.sizes["injected_episodes"]))
     repeats = bars.sizes["resamples"]
+    floor = _pooled(error / ARENA_M, visible & found, rng, repeats)
+    both = np.concatenate([absent, absent])  # the clean frames, then the noisy ones
     estimates = {
         "floor_fraction": floor,
-        "miss_rate": _rate(visible & ~found, visible),
-        "false_presence_rate": _rate(np.stack([absent & found, absent & ghosts]), np.stack([absent, absent])),
+        "miss_rate": _rate(~found, visible, rng, repeats),
+        "false_presence_rate": _rate(np.concatenate([found, ghosts]), both, rng, repeats),
         "displacement_slope": bootstrap(moved, _slope, rng, episodes, repeats),
     }
     seen = error[visible & found] / ARENA_M
@@ -81,11 +82,11 @@ def injected(truth: Truth, reader: PushReader, numbers: range) -> tuple[np.ndarr
     rows, episodes = [], []
     still = np.zeros(world.spec.action.size, np.float32)
     for number in numbers:
-        frames, states = [world.reset(truth.start(number)[0])], [world.state]
+        frames, places = [world.reset(truth.start(number)[0])], [positions(world.state)]
         for _ in range(INJECTED_FRAMES):
             frames.append(world.step(still))
-            states.append(world.state)
-        true, read = positions(np.stack(states)), reader.read(np.stack(frames)).position
+            places.append(positions(world.state))
+        true, read = np.stack(places), reader.read(np.stack(frames)).position
         for i in range(1, len(NAMES)):
             if np.isfinite(read[:, i]).all() and not may_be_hidden(true[:, i]).any():
                 rows.append(np.stack([read[:, i, 0] - read[0, i, 0], true[:, i, 0] - true[0, i, 0]], 1)[1:])
@@ -100,15 +101,17 @@ def _slope(rows: np.ndarray) -> float:
 
 
 def _pooled(values: np.ndarray, counted: np.ndarray, rng: np.random.Generator, repeats: int) -> Estimate:
-    """Mean of ``values`` over what is ``counted``, (frames, 4), resampling episodes of EACH frames."""
-    sums = np.stack([values.sum(1), counted.sum(1)], 1).reshape(-1, EACH, 2).sum(1)
-    return bootstrap(sums, lambda rows: float(rows[:, 0].sum() / rows[:, 1].sum()), rng, repeats=repeats)
+    """Mean of ``values`` over what is ``counted``, both (frames, 4), resampling episodes of EACH frames."""
+    sums = np.stack([np.where(counted, values, 0.0).sum(1), counted.sum(1)], 1).reshape(-1, EACH, 2).sum(1)
+    return bootstrap(sums, lambda rows: float(rows[:, 0].sum() / max(rows[:, 1].sum(), 1.0)), rng, repeats=repeats)
 
 
-def _rate(wrong: np.ndarray, counted: np.ndarray) -> Estimate:
-    """Share of ``wrong`` among ``counted``, with Wilson's interval; nothing counted is no number."""
+def _rate(wrong: np.ndarray, counted: np.ndarray, rng: np.random.Generator, repeats: int) -> Estimate:
+    """Share of ``wrong`` among ``counted``, both (frames, 4), with the wider of the bootstrap over episodes and
+    Wilson's interval; nothing counted is no number."""
     n = int(counted.sum())
     if not n:
         return Estimate(math.nan, 0.0, 1.0, 0)
-    share = float(wrong.sum() / n)
-    return Estimate(share, *wilson(share, n), n)
+    pooled = _pooled(wrong, counted, rng, repeats)
+    low, high = wilson(pooled.value, n)
+    return replace(pooled, low=min(low, pooled.low), high=max(high, pooled.high))

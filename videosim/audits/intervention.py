@@ -74,7 +74,10 @@ class Interventions:
 def draw_interventions(truth: Truth, numbers: range, bars: Bars, e0_m: float) -> Interventions:
     """Forks at the starts ``numbers``, as many as the bars ask for. They end early where the starts do."""
     steps, wanted = bars.sizes["intervention_frames"], bars.sizes["intervention_states"]
-    choices, onsets, nulls, tried = [], [], [], 0
+    choices: list[Fork] = []
+    onsets: list[Fork] = []
+    nulls: list[Fork] = []
+    tried = 0
     for number in numbers:
         rng = np.random.default_rng([number, 2])
         if len(choices) < wanted:

@@ -6,7 +6,6 @@ All of them begin at a ``Start``, answer one action with one frame, and can be r
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,7 +15,6 @@ from videosim.envs.physics import PhysicsEnv
 from videosim.envs.video_sim import VideoSimEnv
 from videosim.errors import VideoSimError
 from videosim.types import WorldSpec
-from videosim.world_model import WorldModel
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ class PhysicsWorld:
         self.spec, self.name, self.reward = self._env.world_spec, self._env.world_spec.name, 0.0
 
     @property
-    def state(self) -> np.ndarray | None:
+    def state(self) -> np.ndarray:
         return self._env.sensors()
 
     def reset(self, start: Start) -> np.ndarray:
@@ -108,9 +106,9 @@ class PhysicsWorld:
 
 
 class DreamWorld:
-    """A world model, given as VideoSim-v0 takes it: a bundled name, a checkpoint folder or a WorldModel."""
+    """A world model, given as VideoSim-v0 takes it: a bundled name, a checkpoint folder or a loaded model."""
 
-    def __init__(self, checkpoint: str | Path | WorldModel, device: str = "cpu") -> None:
+    def __init__(self, checkpoint: Any, device: str = "cpu") -> None:
         self._env = VideoSimEnv(checkpoint, obs="latent", device=device)
         self.spec, self.name, self.reward = self._env.world_spec, f"dream of {self._env.world_spec.name}", 0.0
         self._latent: np.ndarray | None = None
