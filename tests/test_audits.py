@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videosim.audits import identity, intervention
+from videosim.audits.exam import Report
 from videosim.audits.matrix import expected, score
 from videosim.audits.push_reader import PushReader, Reading
 from videosim.audits.push_scene import ARENA_M, NAMES, may_be_hidden
 from videosim.audits.survival import kaplan_meier, mean_share, wilson
 from videosim.audits.truth import FIRST_SEED, Moments, Truth
-from videosim.audits.verdict import FAIL, INCONCLUSIVE, PASS, Bar, judge, load_bars
+from videosim.audits.verdict import FAIL, INCONCLUSIVE, PASS, Bar, Finding, Result, judge, load_bars
 from videosim.audits.world import DreamWorld, PhysicsWorld, Start, film
 from videosim.data.collect import episode_seed
 from videosim.envs.controls import CONTROLS
@@ -34,7 +35,7 @@ def truth():
 
 @pytest.fixture(scope="module")
 def moments(truth) -> Moments:
-    return truth.moments(range(24))
+    return truth.scattered
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +183,7 @@ def test_choice_at_the_right_at_chance_and_with_what_is_missing():
 
 
 def test_the_reader_reads_what_it_was_not_fitted_on(truth, reader):
-    held_out = truth.moments(range(100, 110))
+    held_out = truth.moments(range(1000, 1010))
     read = reader.read(held_out.frames)
     whole = held_out.share > 0.97
     error = np.linalg.norm(read.position - held_out.position, axis=-1)
@@ -301,9 +302,14 @@ def test_the_matrix_speaks_of_every_control():
 
 
 def test_the_score_of_the_audits():
+    def report(**verdicts: float) -> Report:
+        bar = Bar("at_least", (0.5,), (0.5,))
+        values = {audit: estimate(value, value - 0.1, value + 0.1) for audit, value in verdicts.items()}
+        results = {a: Result(a, "w", {"m": Finding(e, bar.judge(e))}) for a, e in values.items()}
+        return Report("w", "", results)
+
     wanted = {"a": {"A1": PASS, "A3": FAIL}, "b": {"A1": PASS}}
-    found = {"a": {"A1": PASS, "A3": INCONCLUSIVE}, "b": {"A1": PASS}}
-    result = score(found, wanted)
+    result = score({"a": report(A1=0.9, A3=0.5), "b": report(A1=0.9)}, wanted)
     assert (result.sensitivity, result.specificity) == (0.0, 1.0)
     assert result.wrong == [("a", "A3", FAIL, INCONCLUSIVE)]
 

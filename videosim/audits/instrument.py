@@ -25,6 +25,7 @@ from videosim.audits.verdict import Bars, Result, judge
 from videosim.audits.world import PhysicsWorld
 from videosim.statistics import Estimate, bootstrap
 
+TESTED_FROM = 1000  # number of the first start that is measured on; calibration has those from 0
 EACH = 8  # moments of an episode
 VISIBLE = 0.25  # share in sight from which an object must be found
 NOISE = 8.0  # grey levels, of the noisy frames
@@ -42,18 +43,18 @@ class Instrument:
 
 
 def audit_instrument(truth: Truth, bars: Bars, rng: np.random.Generator) -> Instrument:
-    """Calibrate on one set of episodes, measure on another."""
-    fitted, tested = bars.sizes["calibration_episodes"], bars.sizes["instrument_episodes"]
-    known = truth.moments(range(fitted), EACH)
+    """Calibrate on one set of starts, measure on the episodes of another."""
+    tested = range(TESTED_FROM, TESTED_FROM + bars.sizes["instrument_episodes"])
+    known = truth.scattered
     reader = PushReader(known.frames, known.position, known.share)
-    held_out = truth.moments(range(fitted, fitted + tested), EACH)
+    held_out = truth.moments(tested, EACH)
     read = reader.read(held_out.frames).position
     error = np.linalg.norm(read - held_out.position, axis=-1)
     found, visible = np.isfinite(error), held_out.share >= VISIBLE
     absent = held_out.share == 0.0
     noisy = np.clip(held_out.frames + rng.normal(0.0, NOISE, held_out.frames.shape), 0, 255).astype(np.uint8)
     ghosts = np.isfinite(reader.read(noisy).position[..., 0])
-    moved, episodes = injected(truth, reader, range(fitted + tested, fitted + tested + bars.sizes["injected_episodes"]))
+    moved, episodes = injected(truth, reader, range(tested.stop, tested.stop + bars.sizes["injected_episodes"]))
     repeats = bars.sizes["resamples"]
     floor = _pooled(error / ARENA_M, visible & found, rng, repeats)
     both = np.concatenate([absent, absent])  # the clean frames, then the noisy ones

@@ -86,11 +86,8 @@ def draw_interventions(truth: Truth, numbers: range, bars: Bars, e0_m: float) ->
             size = truth.env.world_spec.action.size
             policies = [wander(rng, size) for _ in range(BRANCHES)]
             asked = np.stack([[policy(np.zeros(0)) for _ in range(steps)] for policy in policies])
-            fork = _fork(truth, start, asked)
-            ends, shown = fork.places()[:, -1], fork.shown()[-1]
-            gaps = [np.linalg.norm((ends[k] - ends[j])[shown]) for k, j in itertools.combinations(range(BRANCHES), 2)]
-            if min(gaps) >= APART * e0_m:
-                choices.append(fork)
+            if _apart(_fork(truth, start, asked, stride=steps)) >= APART * e0_m:
+                choices.append(_fork(truth, start, asked))
                 changed = asked[:1].repeat(2, 0)
                 changed[1, CHANGED_AT] = np.where(asked[0, CHANGED_AT] > 0, -1.0, 1.0)
                 onsets.append(_fork(truth, start, changed[:, : CHANGED_AT + 2 * LAGS]))
@@ -101,8 +98,14 @@ def draw_interventions(truth: Truth, numbers: range, bars: Bars, e0_m: float) ->
     return Interventions(choices, onsets, nulls, 1.0 - len(choices) / max(tried, 1))
 
 
-def _fork(truth: Truth, start: Start, actions: np.ndarray) -> Fork:
-    return Fork(start, actions, [truth.follow(start, branch) for branch in actions])
+def _fork(truth: Truth, start: Start, actions: np.ndarray, stride: int = 1) -> Fork:
+    return Fork(start, actions, [truth.follow(start, branch, stride) for branch in actions])
+
+
+def _apart(fork: Fork) -> float:
+    """Distance of the two true ends that are closest, in metres over all objects that truth shows in all branches."""
+    ends, shown = fork.places()[:, -1], fork.shown()[-1]
+    return min(float(np.linalg.norm((a - b)[shown])) for a, b in itertools.combinations(ends, 2))
 
 
 def _null(truth: Truth, number: int, rng: np.random.Generator) -> Fork:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
 import yaml
 
-from videosim.audits.exam import Exam
+from videosim.audits.exam import Exam, Report
 from videosim.audits.verdict import FAIL, PASS
 from videosim.audits.world import PhysicsWorld
 
@@ -20,15 +20,12 @@ def expected() -> Matrix:
     return yaml.safe_load((files("videosim.audits") / "matrix.yaml").read_text())
 
 
-def measured(exam: Exam, controls: Iterable[str]) -> Matrix:
-    """The verdicts that ``exam`` comes to, in the cells that are expected."""
-    found = {}
-    for name in controls:
-        world = PhysicsWorld(f"control:{name}")
-        report = exam.examine(world, tuple(expected()[name]))
-        found[name] = {audit: report.results[audit].verdict for audit in expected()[name]}
-        world.close()
-    return found
+def examine_control(exam: Exam, name: str) -> Report:
+    """Those audits of the control ``name`` that have an expected verdict."""
+    world = PhysicsWorld(f"control:{name}")
+    report = exam.examine(world, tuple(expected()[name]))
+    world.close()
+    return report
 
 
 @dataclass(frozen=True)
@@ -45,12 +42,16 @@ class Score:
     wrong: list[tuple[str, str, str, str]]
 
 
-def score(found: Matrix, wanted: Matrix) -> Score:
-    """Compare, cell by cell, over the controls of ``found``."""
-    cells = [(c, audit, wanted[c][audit], verdict) for c, row in found.items() for audit, verdict in row.items()]
+def score(reports: Mapping[str, Report], wanted: Matrix) -> Score:
+    """Compare cell by cell, over the controls of ``reports``."""
+    cells = [
+        (control, audit, verdict, report.results[audit].verdict)
+        for control, report in reports.items()
+        for audit, verdict in wanted[control].items()
+    ]
 
     def share(kind: str) -> float:
-        right = [verdict == kind for *_, want, verdict in cells if want == kind]
+        right = [found == kind for *_, want, found in cells if want == kind]
         return sum(right) / len(right) if right else 1.0
 
     return Score(share(FAIL), share(PASS), [cell for cell in cells if cell[2] != cell[3]])

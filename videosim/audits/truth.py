@@ -15,6 +15,7 @@ from videosim.audits.world import Start
 from videosim.envs.physics import PhysicsEnv
 
 FIRST_SEED = 2**32
+SCATTERED = 400
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,20 @@ def wander(rng: np.random.Generator, size: int) -> Policy:
 
 
 class Truth:
-    """MuJoCo's push, and its share of each object in sight."""
+    """MuJoCo's push, and its share of each object in sight.
+
+    ``scattered`` holds SCATTERED moments of as many wide starts, things anywhere in the arena: for calibration.
+    """
 
     def __init__(self) -> None:
         self.env = PhysicsEnv("push")
-        self._whole = self._fit_whole()
+        rows = []
+        for number in range(SCATTERED):
+            self.env.reset(seed=FIRST_SEED + number, options={"wide": True})
+            rows.append(self._look())
+        frames, position, pixels = (np.stack(part) for part in zip(*rows, strict=True))
+        self._whole = _fit_whole(position, pixels)
+        self.scattered = self._moments(frames, position, pixels)
 
     def close(self) -> None:
         self.env.close()
@@ -96,9 +106,9 @@ class Truth:
         truth = self.play(start, steps, go_on, stride)
         return Case(start, np.stack(actions), truth, number % 4 < 2)
 
-    def follow(self, start: Start, actions: np.ndarray) -> Moments:
-        """What truly happens from ``start`` under ``actions`` (T, A): T+1 moments."""
-        return self.play(start, len(actions), lambda t: actions[t])
+    def follow(self, start: Start, actions: np.ndarray, stride: int = 1) -> Moments:
+        """What truly happens from ``start`` under ``actions`` (T, A): T+1 moments, or every ``stride``-th of them."""
+        return self.play(start, len(actions), lambda t: actions[t], stride)
 
     def go(self, start: Start, actions: np.ndarray) -> Start:
         """The start at the end of ``actions`` (T, A), with the frames that lead to it."""
@@ -119,10 +129,10 @@ class Truth:
             if (t + 1) % stride == 0:
                 rows.append(self._look())
         frames, position, pixels = (np.stack(part) for part in zip(*rows, strict=True))
-        return Moments(frames, position, np.clip(pixels / self._expected(position), 0.0, 1.0))
+        return self._moments(frames, position, pixels)
 
     def moments(self, numbers: Sequence[int], each: int = 8, stride: int = 4) -> Moments:
-        """``each`` moments, ``stride`` steps apart, out of every episode of ``numbers``: for calibration."""
+        """``each`` moments, ``stride`` steps apart, out of every episode of ``numbers``."""
         parts = [self.case(number, (each - 1) * stride, stride=stride).truth for number in numbers]
         return Moments(*(np.concatenate([getattr(part, name) for part in parts]) for name in Moments.__annotations__))
 
@@ -130,28 +140,25 @@ class Truth:
         position = positions(self.env.sensors())
         return self.env.render(), position, self.env.pixels(NAMES)
 
-    def _fit_whole(self) -> np.ndarray:
-        """Coefficients (terms, 4): pixels of a whole object as a quadratic of its place, from starts in the open.
+    def _moments(self, frames: np.ndarray, position: np.ndarray, pixels: np.ndarray) -> Moments:
+        whole = np.stack([_quadratic(position[:, i]) @ self._whole[i] for i in range(len(NAMES))], axis=1)
+        return Moments(frames, position, np.clip(pixels / whole, 0.0, 1.0))
 
-        Twice without what falls short of the fit, which are the objects that something hides.
-        """
-        rows = []
-        for number in range(300):
-            self.env.reset(seed=FIRST_SEED + number, options={"wide": True})
-            rows.append((positions(self.env.sensors()), self.env.pixels(NAMES)))
-        position, pixels = (np.stack(part) for part in zip(*rows, strict=True))
-        columns = []
-        for i in range(len(NAMES)):
-            terms, count = _quadratic(position[:, i]), pixels[:, i].astype(np.float64)
-            kept = count > 0.8 * np.median(count)
-            for _ in range(2):
-                fit = np.linalg.lstsq(terms[kept], count[kept], rcond=None)[0]
-                kept = count > 0.85 * (terms @ fit)
-            columns.append(fit)
-        return np.stack(columns, axis=1)
 
-    def _expected(self, position: np.ndarray) -> np.ndarray:
-        return np.stack([_quadratic(position[:, i]) @ self._whole[:, i] for i in range(len(NAMES))], axis=1)
+def _fit_whole(position: np.ndarray, pixels: np.ndarray) -> list[np.ndarray]:
+    """For each object, coefficients (6,) of the pixels it has when all of it is seen, a quadratic of its place.
+
+    Fitted twice without what falls short of the fit, which are the objects that something hides.
+    """
+    fits = []
+    for i in range(len(NAMES)):
+        terms, count = _quadratic(position[:, i]), pixels[:, i].astype(np.float64)
+        kept = count > 0.8 * np.median(count)
+        for _ in range(2):
+            fit = np.linalg.lstsq(terms[kept], count[kept], rcond=None)[0]
+            kept = count > 0.85 * (terms @ fit)
+        fits.append(fit)
+    return fits
 
 
 def _quadratic(place: np.ndarray) -> np.ndarray:
