@@ -99,6 +99,7 @@ def warp(zoom: float = 0.01) -> Fault:
         frame = draw()
         scale = 1.0 + zoom * np.sin(2 * np.pi * world.steps / 64)
         middle = (np.array(frame.shape[:2]) - 1) / 2
-        return affine_transform(frame, [scale, scale, 1.0], np.append(middle * (1 - scale), 0.0), order=1, mode="nearest")
+        offset = np.append(middle * (1 - scale), 0.0)
+        return affine_transform(frame, [scale, scale, 1.0], offset, order=1, mode="nearest")
 
     return Fault(picture=picture)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from videosim.audits.identity import audit_identity
+from videosim.audits.identity import audit_identity, true_paths
 from videosim.audits.instrument import audit_instrument
 from videosim.audits.intervention import audit_intervention, draw_interventions
 from videosim.audits.truth import Truth
@@ -76,6 +76,7 @@ class Exam:
             )
         numbers = range(IDENTITY_FROM, IDENTITY_FROM + sizes["identity_episodes"])
         self.cases = [truth.case(number, sizes["identity_frames"]) for number in numbers]
+        self._paths = true_paths(self.cases, self.instrument.reader)
         numbers = range(INTERVENTION_FROM, INTERVENTION_FROM + INTERVENTION_TRIES * sizes["intervention_states"])
         self.interventions = draw_interventions(truth, numbers, self.bars, self.instrument.e0_m)
         truth.close()
@@ -95,7 +96,8 @@ class Exam:
         reader, e0_m, bars = self.instrument.reader, self.instrument.e0_m, self.bars
         results, notes = {"A0": self.instrument.result}, {}
         if "A1" in audits:
-            results["A1"] = audit_identity(world, self.cases, reader, bars, np.random.default_rng(self._seed))
+            rng = np.random.default_rng(self._seed)
+            results["A1"] = audit_identity(world, self.cases, self._paths, reader, bars, rng)
             if "motion_ratio" in results["A1"].failed:
                 notes["A1"] = UNMOVED
         if "A3" in audits:

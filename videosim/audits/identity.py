@@ -111,24 +111,34 @@ def _path(read: Reading) -> tuple[float, int]:
     return float(steps[seen].sum()), int(seen.sum())
 
 
+def true_paths(cases: Sequence[Case], reader: PushReader) -> np.ndarray:
+    """Path and strides of truth in each case, float64 (n, 2); zeros where it does not enter the motion gate."""
+    paths = [_path(reader.read(case.truth.frames)) if case.random else (0.0, 0) for case in cases]
+    return np.array([path if path[0] > MOVED_M else (0.0, 0) for path in paths], np.float64)
+
+
 def audit_identity(
-    world: World, cases: Sequence[Case], reader: PushReader, bars: Bars, rng: np.random.Generator
+    world: World,
+    cases: Sequence[Case],
+    paths: np.ndarray,
+    reader: PushReader,
+    bars: Bars,
+    rng: np.random.Generator,
 ) -> Result:
-    """Follow ``world`` through ``cases``, all of one length, and look for breaks."""
+    """Follow ``world`` through ``cases``, all of one length, and look for breaks. ``paths`` are those of truth."""
     horizon = len(cases[0].actions)
     breaks: list[Break | None] = []
-    paths = []
-    for case in cases:
+    travelled = []
+    for case, path in zip(cases, paths, strict=True):
         read = reader.read(film(world, case.start, case.actions))
         breaks.append(first_break(read, case.truth.share, case.truth.position[0]))
-        if case.random:
-            paths.append((*_path(read), *_path(reader.read(case.truth.frames))))
+        if path[1]:
+            travelled.append((*_path(read), *path))
     first = np.array([math.inf if b is None else b.frame for b in breaks])
     survival = kaplan_meier(first, np.full(len(cases), horizon), horizon)
-    travelled = np.array(paths, np.float64)
     repeats = bars.sizes["resamples"]
     estimates = {
-        "motion_ratio": bootstrap(travelled[travelled[:, 2] > MOVED_M], _ratio, rng, repeats=repeats),
+        "motion_ratio": bootstrap(np.array(travelled), _ratio, rng, repeats=repeats),
         "survival": survival.at(horizon),
     }
     details = {
