@@ -211,9 +211,9 @@ def test_the_score_of_the_audits():
 # --- bad input -------------------------------------------------------------------------------------------------------
 
 
-def bar_file(folder: Path, bar: str) -> Path:
+def bar_file(folder: Path, bar: str, bounds: str = "") -> Path:
     path = folder / "bars.yaml"
-    path.write_text(f"bars: {{A1: {{survival: {bar}}}}}\nsizes: {{full: {{numbers: {{}}}}}}\n")
+    path.write_text(f"bars: {{A1: {{survival: {bar}}}}}\nsizes: {{full: {{numbers: {{}}, bounds: {{{bounds}}}}}}}\n")
     return path
 
 
@@ -225,6 +225,8 @@ def bar_file(folder: Path, bar: str) -> Path:
         (lambda t: load_bars("full", bar_file(t, "{}")), "bar A1.survival must state one of"),
         (lambda t: load_bars("full", bar_file(t, "{within: 1}")), "needs one limit and bound, or two"),
         (lambda t: load_bars("full", bar_file(t, "{at_least: nan}")), "needs one limit and bound"),
+        (lambda t: load_bars("full", bar_file(t, "{at_least: 0.5}")), "needs a whole number from 1 as 'instrument"),
+        (lambda t: load_bars("full", bar_file(t, "{at_least: 0.5}", "A1.surviva: 0.1")), "'A1.surviva', which is no bar"),
         (lambda t: judge("A1", "w", {}, load_bars("full")), "disagree about 'motion_ratio'"),
         (lambda t: kaplan_meier(np.zeros(0), np.zeros(0), 3), "and an episode; got 0"),
         (

@@ -31,6 +31,7 @@ from videosim.audits.survival import mean_share
 from videosim.audits.truth import Moments, Truth, wander
 from videosim.audits.verdict import Bars, Result, judge
 from videosim.audits.world import Start, World, film
+from videosim.errors import VideoSimError
 from videosim.statistics import bootstrap
 
 BRANCHES = 4
@@ -72,7 +73,10 @@ class Interventions:
 
 
 def draw_interventions(truth: Truth, numbers: range, bars: Bars, e0_m: float) -> Interventions:
-    """Forks at the starts ``numbers``, as many as the bars ask for. They end early where the starts do."""
+    """Forks at the starts ``numbers``, as many as the bars ask for, or as those starts yield.
+
+    Raises VideoSimError where they yield none.
+    """
     steps, wanted = bars.sizes["intervention_frames"], bars.sizes["intervention_states"]
     choices: list[Fork] = []
     onsets: list[Fork] = []
@@ -95,6 +99,11 @@ def draw_interventions(truth: Truth, numbers: range, bars: Bars, e0_m: float) ->
             fork = _null(truth, number, rng)
             if np.abs(fork.places()[1] - fork.places()[0]).max() <= NULL * e0_m:
                 nulls.append(fork)
+    if not choices or not nulls:
+        raise VideoSimError(
+            f"{len(choices)} states with futures that differ and {len(nulls)} with a no-op are too few for a verdict; "
+            "ask for more intervention_states in the bar file"
+        )
     return Interventions(choices, onsets, nulls, 1.0 - len(choices) / max(tried, 1))
 
 

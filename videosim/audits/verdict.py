@@ -25,6 +25,10 @@ from videosim.statistics import Estimate
 
 PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
 KINDS = ("at_least", "at_most", "within")
+NUMBERS = (  # that a size must state
+    *("instrument_episodes", "injected_episodes", "identity_episodes", "identity_frames"),
+    *("intervention_states", "intervention_frames", "null_states", "resamples"),
+)
 
 
 @dataclass(frozen=True)
@@ -112,12 +116,18 @@ def load_bars(size: str, path: Path | None = None) -> Bars:
     sizes = content.get("sizes", {}) if isinstance(content, dict) else {}
     if size not in sizes:
         raise VideoSimError(f"the bar file has no size {size!r}; it has {', '.join(sizes) or 'none'}")
-    bounds = sizes[size].get("bounds", {})
+    bounds, numbers = sizes[size].get("bounds", {}), sizes[size].get("numbers", {})
     audits = {
         audit: {name: _bar(f"{audit}.{name}", entry, bounds.get(f"{audit}.{name}")) for name, entry in rows.items()}
-        for audit, rows in content["bars"].items()
+        for audit, rows in content.get("bars", {}).items()
     }
-    return Bars(audits, sizes[size]["numbers"], hashlib.sha256(text.encode()).hexdigest())
+    strangers = set(bounds) - {f"{audit}.{name}" for audit, rows in audits.items() for name in rows}
+    if strangers:
+        raise VideoSimError(f"the bar file's size {size!r} bounds {sorted(strangers)[0]!r}, which is no bar; mend its name")
+    for name in NUMBERS:
+        if not isinstance(numbers.get(name), int) or numbers[name] < 1:
+            raise VideoSimError(f"the bar file's size {size!r} needs a whole number from 1 as {name!r}")
+    return Bars(audits, numbers, hashlib.sha256(text.encode()).hexdigest())
 
 
 def _bar(name: str, entry: Any, bound: Any) -> Bar:
