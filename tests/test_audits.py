@@ -226,7 +226,7 @@ def bar_file(folder: Path, bar: str, bounds: str = "") -> Path:
         (lambda t: load_bars("full", bar_file(t, "{within: 1}")), "needs one limit and bound, or two"),
         (lambda t: load_bars("full", bar_file(t, "{at_least: nan}")), "needs one limit and bound"),
         (lambda t: load_bars("full", bar_file(t, "{at_least: 0.5}")), "needs a whole number from 1 as 'instrument"),
-        (lambda t: load_bars("full", bar_file(t, "{at_least: 0.5}", "A1.surviva: 0.1")), "'A1.surviva', which is no bar"),
+        (lambda t: load_bars("full", bar_file(t, "{at_least: 0.5}", "A1.s: 0.1")), "'A1.s', which is no bar"),
         (lambda t: judge("A1", "w", {}, load_bars("full")), "disagree about 'motion_ratio'"),
         (lambda t: kaplan_meier(np.zeros(0), np.zeros(0), 3), "and an episode; got 0"),
         (

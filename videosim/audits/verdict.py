@@ -123,7 +123,7 @@ def load_bars(size: str, path: Path | None = None) -> Bars:
     }
     strangers = set(bounds) - {f"{audit}.{name}" for audit, rows in audits.items() for name in rows}
     if strangers:
-        raise VideoSimError(f"the bar file's size {size!r} bounds {sorted(strangers)[0]!r}, which is no bar; mend its name")
+        raise VideoSimError(f"the bar file's size {size!r} bounds {sorted(strangers)[0]!r}, which is no bar; mend it")
     for name in NUMBERS:
         if not isinstance(numbers.get(name), int) or numbers[name] < 1:
             raise VideoSimError(f"the bar file's size {size!r} needs a whole number from 1 as {name!r}")
