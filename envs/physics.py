@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, fields
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields, replace
+from functools import partial
 from importlib.resources import files
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ import yaml
 
 from videosim.config import WorldConfig
 from videosim.envs.rendering import FastRenderer, Renderer
+from videosim.envs.segmentation import Segmentation
 from videosim.envs.sources import FULL, make_source, settle
 from videosim.envs.spaces import action_box, observation_spaces
 from videosim.envs.worlds import Behaviour, knowledge
@@ -26,7 +28,8 @@ OBSERVATIONS = ("state", "pixels", "dict")
 
 
 def load_world(name: str) -> WorldConfig:
-    """The configuration of a world: a name in ``configs/world``, or any ``dm_control:x-y`` or ``gymnasium:Id-v5``."""
+    """The configuration of a world: a name in ``configs/world``, any ``dm_control:x-y`` or ``gymnasium:Id-v5``, or a
+    ``control:name``, which is seen and controlled like the world it breaks."""
     folder = files("videosim.configs") / "world"
     if ":" not in name:
         path = folder / f"{name}.yaml"
@@ -35,14 +38,16 @@ def load_world(name: str) -> WorldConfig:
                 entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")
             )
             raise VideoSimError(
-                f"there is no world {name!r}; choose {', '.join(known)}, or any dm_control:<domain>-<task> "
-                "or gymnasium:<Id>"
+                f"there is no world {name!r}; choose {', '.join(known)}, or any dm_control:<domain>-<task>, "
+                "gymnasium:<Id> or control:<name>"
             )
         values = yaml.safe_load(path.read_text())
         unknown = set(values) - {f.name for f in fields(WorldConfig)}
         if unknown:
             raise VideoSimError(f"the world file of {name!r} has an unknown setting {sorted(unknown)[0]!r}; remove it")
         return WorldConfig(**values)
+    if name.startswith("control:"):
+        return replace(load_world(make_source(name).of), name=name, id=name)  # type: ignore[attr-defined]
     repeat = int(np.clip(round(1.0 / RATE_HZ / make_source(name).dt_s), 1, 4))
     return WorldConfig(name=name, id=name, action_repeat=repeat)
 
@@ -79,8 +84,10 @@ class PhysicsEnv(gymnasium.Env):
         self._source = make_source(self.world.id)
         self._varied = _varied_fields(self._source)
         self._knowledge = knowledge(self.world.id, self._source)
+        self._memory: np.ndarray = getattr(self._source, "memory", np.zeros(0))
         self._make_renderer = renderer
         self._renderer: Renderer | None = None
+        self._segmentation: Segmentation | None = None
         self._camera = _camera(self._source.model, self.world.camera)
         if self.world.field_of_view_deg and self._camera:
             self._source.model.camera(self._camera).fovy[:] = self.world.field_of_view_deg
@@ -137,32 +144,47 @@ class PhysicsEnv(gymnasium.Env):
             if self._renderer is None:
                 size = (self.world.height, self.world.width)
                 self._renderer = self._make_renderer(self._source.model, *size, self._camera, self.world.supersample)
-            self._picture = self._renderer.frame(self._source.data)
+            draw = partial(self._renderer.frame, self._source.data)
+            look = getattr(self._source, "look", None)
+            self._picture = draw() if look is None else look(draw)
         return self._picture.copy()
+
+    def pixels(self, bodies: Sequence[str]) -> np.ndarray:
+        """In how many pixels each of ``bodies`` is seen, int64 (n,), drawn ``supersample`` times as large as a
+        frame."""
+        if self._segmentation is None:
+            size = self.world.height * self.world.supersample, self.world.width * self.world.supersample
+            self._segmentation = Segmentation(self._source.model, *size, self._camera)
+        return self._segmentation.pixels(self._source.data, bodies)
 
     def sensors(self) -> np.ndarray:
         """The true physical state as readable numbers, float32 (S,), named by ``world_spec.sensors``."""
         return self._knowledge.read(self._source).astype(np.float32)
 
     def save(self) -> np.ndarray:
-        """Everything that decides the future, float64 (P,): step count, what the episode randomised in the model, and
-        MuJoCo's full integration state."""
+        """Everything that decides the future, float64 (P,): step count, what the episode randomised in the model,
+        MuJoCo's full integration state, and the source's own memory."""
         model, data = self._source.model, self._source.data
         state = np.empty(mujoco.mj_stateSize(model, FULL))
         mujoco.mj_getState(model, data, state, FULL)
-        return np.concatenate([[self._steps], *(view.ravel() for view in self._views()), state])
+        return np.concatenate([[self._steps], *(view.ravel() for view in self._views()), state, self._memory])
 
     def restore(self, state: np.ndarray) -> None:
-        """Undo everything since ``save``: the same actions then give the same frames, rewards and sensors, bitwise."""
+        """Undo everything since ``save``: the same actions then give the same frames, rewards and sensors, bitwise.
+
+        A state without a memory (that of the world a control breaks) leaves the memory as it is."""
         state = np.asarray(state, np.float64)
         model, data = self._source.model, self._source.data
         views, size = self._views(), mujoco.mj_stateSize(model, FULL)
         expected = 1 + sum(view.size for view in views) + size
-        if state.shape != (expected,) or not np.isfinite(state).all():
+        if state.shape not in ((expected,), (expected + self._memory.size,)) or not np.isfinite(state).all():
             raise VideoSimError(
-                f"a state of {self.world.name} has {expected} finite numbers; got shape {state.shape}: "
-                "restore only what save() of the same world returned"
+                f"a state of {self.world.name} has {expected + self._memory.size} finite numbers; got shape "
+                f"{state.shape}: restore only what save() of the same world returned"
             )
+        state, memory = state[:expected], state[expected:]
+        if memory.size:
+            self._memory[:] = memory
         self._steps = int(state[0])
         parts = np.split(state[1:-size], np.cumsum([view.size for view in views])[:-1]) if views else []
         varied = len(self._varied)
@@ -178,9 +200,10 @@ class PhysicsEnv(gymnasium.Env):
         return None if make is None else make(rng, float(np.clip(skill, 0.0, 1.0)))
 
     def close(self) -> None:
-        if self._renderer is not None:
-            self._renderer.close()
-            self._renderer = None
+        for opened in (self._renderer, self._segmentation):
+            if opened is not None:
+                opened.close()
+        self._renderer = self._segmentation = None
 
     def _observe(self) -> Any:
         if self.obs == "state":

@@ -48,12 +48,21 @@ import mujoco  # noqa: E402, I001  (MUJOCO_GL must be set first)
 _opened: weakref.WeakSet[mujoco.Renderer] = weakref.WeakSet()
 
 
+def close_renderer(renderer: mujoco.Renderer) -> None:
+    """Close ``renderer`` with its own OpenGL context current, as drawing makes it: MuJoCo frees the buffers of the
+    context that is, and another renderer would go on without its own."""
+    if renderer in _opened:
+        renderer.render()
+        renderer.close()
+        _opened.discard(renderer)
+
+
 def _close_all() -> None:
     for renderer in list(_opened):
-        renderer.close()
+        close_renderer(renderer)
 
 
-def _open(model: mujoco.MjModel, height: int, width: int) -> mujoco.Renderer:
+def open_renderer(model: mujoco.MjModel, height: int, width: int) -> mujoco.Renderer:
     buffer = model.vis.global_
     buffer.offwidth, buffer.offheight = max(buffer.offwidth, width), max(buffer.offheight, height)
     try:
@@ -102,7 +111,7 @@ class FastRenderer:
         kept = quality.shadowsize, quality.offsamples
         quality.shadowsize, quality.offsamples = 0, 0  # read once, when the context is made
         try:
-            self._renderer = _open(model, height * supersample, width * supersample)
+            self._renderer = open_renderer(model, height * supersample, width * supersample)
         finally:
             quality.shadowsize, quality.offsamples = kept
         flags = self._renderer.scene.flags
@@ -114,7 +123,7 @@ class FastRenderer:
         return box_average(self._renderer.render(), self._supersample)
 
     def close(self) -> None:
-        self._renderer.close()
+        close_renderer(self._renderer)
 
 
 class DefaultRenderer:
@@ -123,11 +132,11 @@ class DefaultRenderer:
     def __init__(self, model: mujoco.MjModel, height: int, width: int, camera: str, supersample: int = 1) -> None:
         del supersample  # the scene's own multisampling does this work
         self._camera = camera or -1
-        self._renderer = _open(model, height, width)
+        self._renderer = open_renderer(model, height, width)
 
     def frame(self, data: mujoco.MjData) -> np.ndarray:
         self._renderer.update_scene(data, self._camera)
         return self._renderer.render()
 
     def close(self) -> None:
-        self._renderer.close()
+        close_renderer(self._renderer)

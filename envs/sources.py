@@ -30,7 +30,9 @@ LAGGING = (
 
 
 class Source(Protocol):
-    """One task on one MuJoCo model."""
+    """One task on one MuJoCo model. A source may also bring ``knowledge`` (see ``worlds.py``), ``memory``, a float64
+    array ``(M,)`` that is state beside MuJoCo's own, and ``look(draw)``, the frame it shows where ``draw()`` gives the
+    true one."""
 
     model: mujoco.MjModel
     data: mujoco.MjData
@@ -152,7 +154,14 @@ def own_scene(name: str) -> Source:
     return getattr(import_module(module), cls)()
 
 
-MAKERS = {"dm_control": DmControlSource, "gymnasium": GymnasiumSource, "videosim": own_scene}
+def control(name: str) -> Source:
+    """A world that is broken on purpose, imported only when it is asked for."""
+    from videosim.envs.controls import make_control
+
+    return make_control(name)
+
+
+MAKERS = {"dm_control": DmControlSource, "gymnasium": GymnasiumSource, "videosim": own_scene, "control": control}
 
 
 def make_source(world_id: str) -> Source:
@@ -160,7 +169,7 @@ def make_source(world_id: str) -> Source:
     kind, _, name = world_id.partition(":")
     if kind not in MAKERS or not name:
         raise VideoSimError(
-            f"the world id {world_id!r} names no source of physics; write dm_control:<domain>-<task>, gymnasium:<Id> "
-            "or videosim:<scene>"
+            f"the world id {world_id!r} names no source of physics; write dm_control:<domain>-<task>, gymnasium:<Id>, "
+            "videosim:<scene> or control:<name>"
         )
     return cast(Source, MAKERS[kind](name))

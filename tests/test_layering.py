@@ -22,11 +22,14 @@ LAYERS = [
     {"corpus", "fit", "gate", "held_out"},
     {"train"},
     {"envs"},
-    {"agents"},
+    {"audits", "agents"},
     {"commands", "compose", "cli"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-DATA_NEEDS = {"types", "config", "errors", "run", "data"}
+NEEDS = {  # of all that lies below, these packages may see no more
+    "data": {"types", "config", "errors", "run", "data"},
+    "audits": {"envs", "types", "statistics", "metrics", "errors", "config", "audits"},
+}
 TORCH_FREE = ["types.py", "config.py", "errors.py", "run.py", "cli.py", "compose.py", "registration.py", "__init__.py"]
 TORCH_FREE_FOLDERS = ["videosim/data"]
 TORCH_FREE_FILES = ["envs/physics.py", "envs/push.py", "envs/spaces.py"]
@@ -35,7 +38,7 @@ TORCH_FREE_FILES = ["envs/physics.py", "envs/push.py", "envs/spaces.py"]
 def modules() -> list[tuple[str, Path]]:
     """(top-level name below videosim, file) of every module of the package."""
     found = [(path.stem, path) for path in sorted((ROOT / "videosim").glob("*.py"))]
-    found += [("data", path) for path in sorted((ROOT / "videosim" / "data").rglob("*.py"))]
+    found += [(top, path) for top in NEEDS for path in sorted((ROOT / "videosim" / top).rglob("*.py"))]
     return found + [(top, path) for top in ("envs", "agents") for path in sorted((ROOT / top).rglob("*.py"))]
 
 
@@ -61,7 +64,7 @@ def checks_types(node: ast.AST) -> bool:
 def upward(own: str, path: Path) -> list[str]:
     used = {name.split(".")[1] for name in imports(ast.parse(path.read_text()), False) if name.startswith("videosim.")}
     bad = [name for name in used & set(RANK) if RANK[name] > RANK[own]]
-    return sorted(bad + (list((used & set(RANK)) - DATA_NEEDS) if own == "data" else []))
+    return sorted(bad + list((used & set(RANK)) - NEEDS.get(own, set(RANK))))
 
 
 @pytest.mark.parametrize(("own", "path"), modules(), ids=lambda value: getattr(value, "name", value))
@@ -76,6 +79,13 @@ def test_an_upward_import_is_found(tmp_path: Path) -> None:
     assert upward("types", bad) == ["agents"]
     bad.write_text("def late():\n    from videosim.agents import sb3\n")
     assert upward("types", bad) == []
+
+
+def test_audits_see_worlds_and_no_training_code(tmp_path: Path) -> None:
+    bad = tmp_path / "exam.py"
+    for name in ("train", "fit", "simulator", "checkpoint", "world_model", "agents"):
+        bad.write_text(f"from videosim.{name} import anything\n")
+        assert upward("audits", bad) == [name]
 
 
 def torch_free_files() -> list[Path]:

@@ -230,6 +230,21 @@ def test_defaults_of_any_world():
     assert load_world("gymnasium:Hopper-v5").action_repeat == 4
 
 
+def test_closing_one_renderer_leaves_the_others_as_they_were():
+    """It used to free the buffers of whichever renderer had drawn last, whose pictures then came upside down."""
+    kept, closed = PhysicsEnv("push"), PhysicsEnv("push")
+    for env in (closed, kept):
+        env.reset(seed=0)
+        before = env.render()
+    closed.close()
+    another = PhysicsEnv("push")
+    another.reset(seed=0)
+    np.testing.assert_array_equal(another.render(), before)
+    kept.step(np.zeros(2)), another.step(np.zeros(2))
+    np.testing.assert_array_equal(kept.render(), another.render())
+    kept.close(), another.close()
+
+
 def test_without_opengl_the_sentence_names_the_packages():
     code = (
         "from videosim.envs.physics import PhysicsEnv; e = PhysicsEnv(); e.reset(seed=0); e.step([0.0])\n"

@@ -32,7 +32,7 @@ from videosim.config import AgentConfig
 from videosim.errors import VideoSimError
 
 TYPE_WORDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false", "String": "a text"}
-FOREIGN_WORLDS = ("dm_control:<domain>-<task>", "gymnasium:<Id>")
+FOREIGN_WORLDS = ("dm_control:<domain>-<task>", "gymnasium:<Id>", "control:<name>")
 
 
 def default_folder() -> Path:

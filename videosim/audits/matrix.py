@@ -1,0 +1,57 @@
+"""The audit of the audits: does each say of every control what it must?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+
+import yaml
+
+from videosim.audits.exam import Exam, Report
+from videosim.audits.verdict import FAIL, PASS
+from videosim.audits.world import PhysicsWorld
+
+Matrix = Mapping[str, Mapping[str, str]]  # control -> audit -> verdict
+
+
+def expected() -> Matrix:
+    """The expected verdicts; the codec's row is missing, for it needs a checkpoint to be opened."""
+    return yaml.safe_load((files("videosim.audits") / "matrix.yaml").read_text())
+
+
+def examine_control(exam: Exam, name: str) -> Report:
+    """Those audits of the control ``name`` that have an expected verdict."""
+    world = PhysicsWorld(f"control:{name}")
+    report = exam.examine(world, tuple(expected()[name]))
+    world.close()
+    return report
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well audits tell broken worlds from sound ones; 1.00 and 1.00 are wanted.
+
+    sensitivity  share of the cells that must fail that did
+    specificity  share of the cells that must pass that did
+    wrong        (control, audit, expected, found) of every other cell
+    """
+
+    sensitivity: float
+    specificity: float
+    wrong: list[tuple[str, str, str, str]]
+
+
+def score(reports: Mapping[str, Report], wanted: Matrix) -> Score:
+    """Compare cell by cell, over the controls of ``reports``."""
+    cells = [
+        (control, audit, verdict, report.results[audit].verdict)
+        for control, report in reports.items()
+        for audit, verdict in wanted[control].items()
+    ]
+
+    def share(kind: str) -> float:
+        right = [found == kind for *_, want, found in cells if want == kind]
+        return sum(right) / len(right) if right else 1.0
+
+    return Score(share(FAIL), share(PASS), [cell for cell in cells if cell[2] != cell[3]])

@@ -1,0 +1,94 @@
+"""Survival until the first break, and shares: the two kinds of figure whose bootstrap is empty when nothing fails.
+
+Kaplan and Meier 1958, with the log-log interval (Kalbfleisch and Prentice 1980); Wilson 1927 where it is undefined.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import norm
+
+from videosim.errors import VideoSimError
+from videosim.statistics import CONFIDENCE, REPEATS, Estimate, bootstrap
+
+Z = float(norm.ppf((1 + CONFIDENCE) / 2))
+
+
+@dataclass(frozen=True)
+class Survival:
+    """S(h) = P(first break after frame h) for h = 0 .. H.
+
+    curve   float64 (H+1,)
+    low, high  float64 (H+1,), the pointwise 95 % interval
+    n       episodes
+    """
+
+    curve: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    n: int
+
+    def at(self, frame: int) -> Estimate:
+        """S(frame)."""
+        return Estimate(float(self.curve[frame]), float(self.low[frame]), float(self.high[frame]), self.n)
+
+    @property
+    def half_life(self) -> float:
+        """min{h : S(h) <= 0.5} in frames; infinite where half of the episodes outlive the horizon."""
+        below = np.flatnonzero(self.curve <= 0.5)
+        return float(below[0]) if len(below) else math.inf
+
+    @property
+    def mean(self) -> float:
+        """Restricted mean survival as a share of the horizon: (1/H) sum of S(h), h = 1 .. H."""
+        return float(self.curve[1:].mean())
+
+
+def kaplan_meier(first: np.ndarray, followed: np.ndarray, horizon: int) -> Survival:
+    """first    float64 (n,), frame of the first break, infinite where there was none
+    followed  int (n,), the last frame that was looked at; where the break comes later the episode is censored there
+    horizon   H
+
+    Raises VideoSimError without episodes. S falls at each frame t by the factor 1 - d_t / r_t, with d_t breaks among
+    the r_t episodes still followed; its interval is that of log(-log S) by Greenwood's variance.
+    """
+    first, followed = np.asarray(first, np.float64), np.asarray(followed)
+    if not len(first) or len(first) != len(followed):
+        raise VideoSimError(
+            f"survival needs one end for each episode, and an episode; got {len(first)} and {len(followed)}"
+        )
+    curve, low, high = np.ones(horizon + 1), np.ones(horizon + 1), np.ones(horizon + 1)
+    survival, variance = 1.0, 0.0
+    for t in range(horizon + 1):
+        at_risk = int(((first >= t) & (followed >= t)).sum())
+        broken = int(((first == t) & (followed >= t)).sum())
+        if broken:
+            survival *= 1.0 - broken / at_risk
+            variance += broken / (at_risk * (at_risk - broken)) if at_risk > broken else 0.0
+        curve[t] = survival
+        if 0.0 < survival < 1.0:
+            width = Z * math.sqrt(variance) / abs(math.log(survival))
+            low[t], high[t] = survival ** math.exp(width), survival ** math.exp(-width)
+        else:
+            low[t], high[t] = wilson(survival, len(first))
+    return Survival(curve, low, high, len(first))
+
+
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """The 95 % interval of a share that was seen in n trials."""
+    centre, scale = share + Z * Z / (2 * n), 1.0 + Z * Z / n
+    half = Z * math.sqrt(share * (1.0 - share) / n + Z * Z / (4 * n * n))
+    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+
+
+def mean_share(shares: np.ndarray, rng: np.random.Generator, repeats: int = REPEATS) -> Estimate:
+    """Mean of one share an episode, (n,) in [0, 1], with a bootstrap over episodes, or Wilson's interval where that is
+    wider: when all episodes agree a bootstrap knows no doubt."""
+    estimate = bootstrap(shares, lambda rows: float(rows.mean()), rng, repeats=repeats)
+    low, high = wilson(estimate.value, estimate.n)
+    if np.ptp(shares) == 0.0:
+        return Estimate(estimate.value, low, high, estimate.n)
+    return estimate
