@@ -67,7 +67,7 @@ class RecurrentConfig(DynamicsConfig):
     hidden: int = 256  # width of the other layers
     discount: float = 0.98  # loss weight of the open-loop steps: 1, discount, discount**2, …
     input_noise: float = 0.02  # standard deviation added to the standardised latents that training absorbs
-    state_weight: float = 10.0  # loss weight of what the frames say about the sensors, beside the latents' error
+    state_weight: float = 20.0  # loss weight of what the frames say about the sensors, beside the latents' error
 
 
 @dataclass

@@ -47,6 +47,11 @@ def _off_by(noise: tuple[float, float], sensors: Tensor, rng: torch.Generator) -
     return sensors + scale * torch.randn(sensors.shape, generator=rng), scale
 
 
+def _huber(error: Tensor) -> Tensor:
+    """Mean loss of ``(…, S)``; Huber's, because a collision changes a velocity by many standard deviations at once."""
+    return F.huber_loss(error, torch.zeros_like(error), reduction="none").mean(-1)
+
+
 def _small(layer: nn.Linear) -> nn.Linear:
     """Start near zero increments: an untrained model stands still."""
     nn.init.normal_(layer.weight, std=1e-3)
@@ -160,13 +165,8 @@ class RecurrentDynamics(Dynamics):
         errors = []
         for k in range(actions.shape[1]):
             state = state + self.sensor_step * self._move(state, actions[:, k])
-            errors.append(self._off(state, sensors[:, k + 1]))
+            errors.append(_huber((state - sensors[:, k + 1]) / self.sensor_step))
         return _mean(errors, weight)
-
-    def _off(self, predicted: Tensor, true: Tensor) -> Tensor:
-        """Error of ``(…, S)`` in typical steps; Huber's, because a collision moves a state many steps at once."""
-        steps = (predicted - true) / self.sensor_step
-        return F.huber_loss(steps, torch.zeros_like(steps), reduction="none").mean(-1)
 
     def loss(
         self, latents: Tensor, actions: Tensor, sensors: Tensor, valid: Tensor, rng: torch.Generator
@@ -180,17 +180,16 @@ class RecurrentDynamics(Dynamics):
         known, _ = _off_by(NEAR, sensors, rng)
         state = self.start(seen[:, :1], actions[:, :0])
         states = [state]
-        latent_error, moved, believed = [], [], [(state["sensors"] - sensors[:, 0]).square().mean(-1)]
+        latent_error, believed = [], [_huber(state["sensors"] - sensors[:, 0])]
         for t in range(steps):
             if t + 1 < context:
                 # The prediction is scored before the frame corrects it: the one-step loss keeps the filter sharp.
                 ahead = self._advance(state, actions[:, t])
                 state = self._absorb(ahead, seen[:, t + 1])
-                believed.append((state["sensors"] - sensors[:, t + 1]).square().mean(-1))
+                believed.append(_huber(state["sensors"] - sensors[:, t + 1]))
             else:
                 ahead = state = self._advance({**state, "sensors": known[:, t]}, actions[:, t])
             latent_error.append((ahead["latents"] - latents[:, t + 1].flatten(1)).square().mean(-1))
-            moved.append(self._off(ahead["sensors"], sensors[:, t + 1]))
             states.append(state)
 
         late = (torch.arange(steps) + 1 - context).clamp(min=0)
@@ -198,12 +197,17 @@ class RecurrentDynamics(Dynamics):
         total, terms = latent_term, {"latents": latent_term}
         if sensors.shape[-1]:
             filter_term = _mean(believed, torch.cat([valid[:, :1], valid], 1)[:, : len(believed)])
-            moved_term = _mean(moved, valid)
+            # What the transition leaves over where nothing is hidden is nothing: the memory must not make it up.
+            with torch.no_grad():
+                moved = (sensors[:, 1:] - sensors[:, :-1]) / self.sensor_step
+                left = moved - self._move(sensors[:, :-1], actions)
+            remembered = self.norm(torch.stack([s["memory"] for s in states[1:]], 1))
+            moved_term = (_huber(self.sensor_increment(remembered) - left) * valid).sum() / valid.sum()
             # Every pair of frames teaches the reader, without an unroll: the filter stands on it from the start.
             before = torch.cat([seen[:, :1], seen[:, :-1]], 1)
             read = self.reader(torch.cat([before.flatten(2), seen.flatten(2)], -1))
             exists = torch.cat([valid[:, :1], valid], 1)
-            reading_term = ((read - sensors).square().mean(-1) * exists).sum() / exists.sum()
+            reading_term = (_huber(read - sensors) * exists).sum() / exists.sum()
             total = total + c.state_weight * (filter_term + reading_term) + moved_term
             terms |= {"filter": filter_term, "reading": reading_term, "moved": moved_term}
         return DynamicsLoss(
