@@ -203,7 +203,7 @@ def test_the_score_of_the_audits():
         return Report("w", "", results)
 
     wanted = {"a": {"A1": PASS, "A3": FAIL}, "b": {"A1": PASS}}
-    result = score({"a": report(A1=0.9, A3=0.5), "b": report(A1=0.9)}, wanted)
+    result = score({"a": report(A1=0.9, A3=0.5).verdicts, "b": report(A1=0.9).verdicts}, wanted)
     assert (result.sensitivity, result.specificity) == (0.0, 1.0)
     assert result.wrong == [("a", "A3", FAIL, INCONCLUSIVE)]
 

@@ -55,6 +55,11 @@ COMMANDS: dict[str, Command] = {
         "videosim.agents.train_agent:main",
     ),
     "gap": Command("imagination against physics: the sim-to-sim report", "GapConfig", "videosim.agents.gap:main"),
+    "audit": Command(
+        "what a model may be trusted with: instrument, identity and interventions, beside broken worlds",
+        "AuditConfig",
+        "videosim.commands:audit",
+    ),
     "bench": Command("steps per second against rendered MuJoCo", "BenchConfig", "videosim.envs.bench:main"),
 }
 

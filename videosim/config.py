@@ -284,3 +284,16 @@ class DemoConfig:
     random_episodes: int = 10  # of random actions, for comparison
     evaluation_seed: int = 1_000_000  # of the first episode
     seed: int = 0
+
+
+# --- audits ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class AuditConfig:
+    """`videosim audit`: what a model of the push scene may be trusted with, and whether the audits can tell."""
+
+    checkpoint: str = ""  # bundled model, or a folder written by `videosim train`; empty: controls only
+    controls: list[str] = field(default_factory=lambda: ["oracle", "freeze", "blind"])  # broken worlds; [all]: the zoo
+    size: str = "full"  # of the bar file: "full" or "smoke"
+    seed: int = 0

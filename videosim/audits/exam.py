@@ -37,6 +37,11 @@ class Report:
     results: Mapping[str, Result]
     notes: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def verdicts(self) -> dict[str, str]:
+        """Audit -> verdict."""
+        return {name: result.verdict for name, result in self.results.items()}
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types: verdicts, estimates with intervals, details, notes and the bar file's hash."""
         return {

@@ -42,16 +42,16 @@ class Score:
     wrong: list[tuple[str, str, str, str]]
 
 
-def score(reports: Mapping[str, Report], wanted: Matrix) -> Score:
-    """Compare cell by cell, over the controls of ``reports``."""
+def score(found: Matrix, wanted: Matrix) -> Score:
+    """Compare cell by cell, over the controls of ``found``."""
     cells = [
-        (control, audit, verdict, report.results[audit].verdict)
-        for control, report in reports.items()
+        (control, audit, verdict, verdicts[audit])
+        for control, verdicts in found.items()
         for audit, verdict in wanted[control].items()
     ]
 
     def share(kind: str) -> float:
-        right = [found == kind for *_, want, found in cells if want == kind]
+        right = [said == kind for *_, want, said in cells if want == kind]
         return sum(right) / len(right) if right else 1.0
 
     return Score(share(FAIL), share(PASS), [cell for cell in cells if cell[2] != cell[3]])

@@ -1,0 +1,44 @@
+"""`videosim audit`: what it writes, that it goes on where it was stopped, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from videosim.audits.exam import Exam
+from videosim.cli import main
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["controls=[lag,nonsense]"], "a control 'nonsense'"),
+        (["controls=[]"], "nothing to audit"),
+        (["checkpoint=no-such-model"], "no-such-model"),
+        (["size=enormous"], "no size 'enormous'"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["audit", *words, f"out={tmp_path / 'run'}"])
+    assert stop.value.code == 2 and said in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_controls_from_start_to_measurements(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["audit", "size=smoke", "controls=[oracle,vanish]", f"out={tmp_path}"]
+    main(words)
+    measured = json.loads((tmp_path / "measurements.json").read_text())
+    assert (
+        measured["figures"]["control_sensitivity"]["value"] == measured["figures"]["control_specificity"]["value"] == 1
+    )
+    assert measured["figures"]["probe_floor_fraction"]["high"] < 0.005 and measured["controls_wrong"] == []
+    assert measured["worlds"]["vanish"]["audits"]["A1"]["verdict"] == "FAIL"
+    assert len(measured["bars_sha256"]) == 64
+    monkeypatch.setattr(Exam, "examine", lambda *_: pytest.fail("examined again"))
+    main(words)
+    assert json.loads((tmp_path / "measurements.json").read_text())["worlds"] == measured["worlds"]
