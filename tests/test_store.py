@@ -6,9 +6,12 @@ import errno
 import json
 import os
 import tempfile
+import threading
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -17,6 +20,7 @@ from hypothesis import strategies as st
 from videosim.data import layout
 from videosim.data.store import EpisodeStore
 from videosim.errors import VideoSimError
+from videosim.run import write_atomically
 from videosim.types import ActionSpec, Episode, FrameSpec, SensorSpec, WorldSpec
 
 FIELDS = ("frames", "actions", "rewards", "sensors", "physics", "terminated", "behaviour", "seed")
@@ -280,3 +284,24 @@ def test_bad_requests(store: EpisodeStore, tmp_path: Path) -> None:
         EpisodeStore.create(tmp_path / "file" / "s", store.world)
     empty = EpisodeStore.create(tmp_path / "empty", store.world)
     assert len(empty) == 0 and empty.frames_total == 0 and empty.split() == ([], [])
+
+
+def test_a_table_is_read_whole_while_a_writer_replaces_it(tmp_path: Path) -> None:
+    path, stop = tmp_path / "rows.parquet", threading.Event()
+    versions = [layout.parquet_bytes(pa.table({"x": list(range(rows))})) for rows in (1, 5000, 30, 20000)]
+    path.write_bytes(versions[0])
+
+    def write() -> None:
+        for version in cycle(versions):
+            write_atomically(path, version)
+            if stop.is_set():
+                return
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        lengths = {len(layout.read_parquet(path)) for _ in range(150)}
+    finally:
+        stop.set()
+        writer.join()
+    assert lengths <= {1, 5000, 30, 20000} and len(lengths) > 1

@@ -109,7 +109,9 @@ def parquet_bytes(table: pa.Table) -> bytes:
 def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
     """The table in ``path``; VideoSimError when the file is missing or damaged."""
     try:
-        return pq.read_table(path, columns=columns, partitioning=None)
+        # Opened once: a writer may put another file in its place at any moment, and a footer must find its own pages.
+        with pq.ParquetFile(path) as file:
+            return file.read(columns)
     except (pa.ArrowException, OSError, KeyError) as fault:
         raise VideoSimError(f"{path} is missing or damaged ({first_line(fault)}); {MEND}") from fault
 
