@@ -116,6 +116,8 @@ def learn(
         return Policy.load(folder)
     torch.manual_seed(seed)
     about = {"place": place, "agent": to_dict(cfg), "seed": seed}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # layers this small are done before a second thread has woken
     env = training_env(place, model, world, cfg, seed)
     try:
         algorithm = build_algorithm(cfg, env, seed)
@@ -131,6 +133,7 @@ def learn(
         algorithm.learn(max(0, cfg.steps - done), callback=watch, reset_num_timesteps=not done)
     finally:
         env.close()
+        torch.set_num_threads(threads)
     policy = Policy.of(algorithm, cfg)
     policy.save(folder)
     steps, returns = [step for step, _ in watch.curve], [value for _, value in watch.curve]
