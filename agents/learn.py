@@ -116,9 +116,9 @@ def learn(
         return Policy.load(folder)
     torch.manual_seed(seed)
     about = {"place": place, "agent": to_dict(cfg), "seed": seed}
+    env = training_env(place, model, world, cfg, seed)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # layers this small are done before a second thread has woken
-    env = training_env(place, model, world, cfg, seed)
     try:
         algorithm = build_algorithm(cfg, env, seed)
         curve, sentence = restore_training(algorithm, folder, about)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rollout import same, trace
 
 import videosim  # noqa: F401  (registers the ids)
 from videosim.compose import compose
@@ -21,19 +22,6 @@ SEED = 2**32 + 5
 
 def draw(seed: int, n: int) -> np.ndarray:
     return np.random.default_rng(seed).uniform(-1.0, 1.0, (n, 2)).astype(np.float32)
-
-
-def film(env: PhysicsEnv, actions: np.ndarray) -> list[np.ndarray]:
-    """Everything there is to see and to know along ``actions``."""
-    rows = []
-    for action in actions:
-        state, reward, *_ = env.step(action)
-        rows += [state, np.array(reward), env.render(), env.save()]
-    return rows
-
-
-def same(first: list[np.ndarray], second: list[np.ndarray]) -> bool:
-    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +64,10 @@ def test_a_branch_is_a_replay(truth, zoo, name):
     for action in draw(0, 18):
         env.step(action)
     saved, actions = env.save(), draw(1, 5)
-    first = film(env, actions)
+    first = trace(env, actions)
     begin(env, truth, SEED + 1)
     env.restore(saved)
-    assert same(first, film(env, actions))
+    assert same(first, trace(env, actions))
 
 
 @pytest.mark.parametrize("name", ["blind", "noise"])
@@ -87,7 +75,7 @@ def test_one_seed_is_one_world(truth, zoo, name):
     def again(seed):
         truth.reset(seed=SEED)
         zoo[name].reset(seed=seed, options={"state": truth.save()})
-        return film(zoo[name], draw(0, 4))
+        return trace(zoo[name], draw(0, 4))
 
     assert same(again(3), again(3)) and not same(again(3), again(4))
 

@@ -12,6 +12,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rollout import same, trace
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 import videosim  # noqa: F401  (registers the ids)
@@ -31,19 +32,6 @@ def envs():
     yield made
     for env in made.values():
         env.close()
-
-
-def trace(env: PhysicsEnv, actions: np.ndarray) -> list[np.ndarray]:
-    """Everything there is to see along ``actions``, flattened per step."""
-    rows = []
-    for action in actions:
-        state, reward, *_ = env.step(action)
-        rows += [state, np.array(reward), env.render(), env.save()]
-    return rows
-
-
-def same(first: list[np.ndarray], second: list[np.ndarray]) -> bool:
-    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
 def draw(env: PhysicsEnv, seed: int, n: int) -> np.ndarray:

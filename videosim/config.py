@@ -228,7 +228,7 @@ class AgentCommandConfig:
     agent: AgentConfig = field(default_factory=AgentConfig)
     seed: int = 0
     episodes: int = 50  # episodes of the score, in physics and in imagination
-    threads: int = 0  # 0: as many as torch chooses
+    threads: int = 0  # of the scoring, 0: as many as torch chooses; one thread trains a policy
 
 
 @dataclass
