@@ -22,7 +22,8 @@ from videosim.run import Run
 from videosim.world_model import WorldModel
 
 FORMAT = 1  # raise it when training changes in a way that no setting shows: every cached arm is then trained again
-IMAGINED_ONLY = ("imagined_horizon", "max_uncertainty", "uncertainty_penalty")  # settings that physics never reads
+# Settings that physics never reads.
+IMAGINED_ONLY = ("imagined_starts", "imagined_horizon", "max_uncertainty", "uncertainty_penalty")
 
 
 @dataclass
@@ -55,7 +56,8 @@ def arm_key(place: str, model: WorldModel, world: WorldConfig, cfg: AgentConfig,
     else:
         facts["weights"] = fingerprint(model)
     if place == "imagination" and model.contexts is not None:
-        facts["contexts"] = digest_tensors([("latents", model.contexts.latents), ("actions", model.contexts.actions)])
+        clips = model.contexts
+        facts["contexts"] = digest_tensors([(name, getattr(clips, name)) for name in ("latents", "actions", "task")])
     if place != "imagination":
         agent = {name: value for name, value in agent.items() if name not in IMAGINED_ONLY}
     return digest({**facts, "agent": agent})

@@ -39,6 +39,7 @@ def training_env(place: str, model: WorldModel, world: WorldConfig, cfg: AgentCo
             checkpoint=model,
             obs=cfg.obs,
             horizon=cfg.imagined_horizon,
+            starts=cfg.imagined_starts,
             max_uncertainty=cfg.max_uncertainty,
             uncertainty_penalty=cfg.uncertainty_penalty,
         )

@@ -17,16 +17,21 @@ from videosim.dynamics import State
 from videosim.errors import VideoSimError
 from videosim.world_model import Contexts, WorldModel
 
+STARTS = ("data", "task")
 FORMS = ({"context"}, {"episode", "t"}, {"frames", "actions"})
 CLIP_FRAMES = 5  # absorbed from a log when the model brings no clips of its own to say how many
 CHUNK = 256  # clips absorbed in one pass
 
 
 class Starts:
-    """``data`` is the folder of an episode store of the model's world, needed for ``{"episode": e, "t": t}`` only."""
+    """``data`` is the folder of an episode store of the model's world, needed for ``{"episode": e, "t": t}`` only.
+    ``kind``: which of the model's clips an episode begins from when nothing is asked, moments anywhere in the "data"
+    or beginnings of the "task" itself."""
 
-    def __init__(self, model: WorldModel, data: str | Path | None = None) -> None:
-        self.model = model
+    def __init__(self, model: WorldModel, data: str | Path | None = None, kind: str = "data") -> None:
+        if kind not in STARTS:
+            raise VideoSimError(f"starts must be one of {', '.join(STARTS)}; got {kind!r}")
+        self.model, self.kind = model, kind
         self._store = None if data is None else EpisodeStore.open(data, model.spec)
         self._absorbed: State | None = None
 
@@ -69,13 +74,25 @@ class Starts:
     def _numbers(self, wanted: Any, rngs: Sequence[np.random.Generator]) -> np.ndarray:
         total = len(self.clips())
         if wanted is None:
-            return np.array([rng.integers(total) for rng in rngs], np.int64)
+            drawn = self._drawn()
+            return np.array([drawn[rng.integers(len(drawn))] for rng in rngs], np.int64)
         numbers = np.asarray(wanted)
         if numbers.dtype.kind not in "iu" or numbers.shape not in ((), (len(rngs),)):
             raise VideoSimError(f"the option 'context' is a whole number from 0 to {total - 1}; got {wanted!r}")
         if (numbers < 0).any() or (numbers >= total).any():
             raise VideoSimError(f"this model has contexts 0 to {total - 1}; there is no context {numbers.tolist()}")
         return np.broadcast_to(numbers, len(rngs)).astype(np.int64)
+
+    def _drawn(self) -> np.ndarray:
+        """Numbers of the clips that a start is drawn from."""
+        task = self.clips().task.cpu().numpy()
+        numbers = np.flatnonzero(task == (self.kind == "task"))
+        if not len(numbers):
+            raise VideoSimError(
+                f"none of this model's start clips is of the kind {self.kind!r}; take the other of "
+                f"starts={' and '.join(map(repr, STARTS))}, or train it with contexts and task_contexts above 0"
+            )
+        return numbers
 
     @torch.no_grad()
     def _clip_states(self) -> State:

@@ -44,6 +44,8 @@ class VideoSimEnv(gymnasium.Env):
     max_uncertainty      truncate when the uncertainty passes it; "calibrated" takes the threshold in the model card
     uncertainty_penalty  subtracted from the reward, per unit of uncertainty
     data                 folder of an episode store, for starts from a log
+    starts               where an episode begins when ``reset`` is not told: "data", anywhere in the training data, or
+                         "task", as the task itself begins
 
     Actions are in the world's units. ``terminated`` is learned; ``truncated`` is the horizon or the uncertainty limit.
     ``info``: "uncertainty", the expected state error as a fraction of the sensors' range (0 at a start), and
@@ -63,11 +65,12 @@ class VideoSimEnv(gymnasium.Env):
         max_uncertainty: float | str | None = None,
         uncertainty_penalty: float = 0.0,
         data: str | Path | None = None,
+        starts: str = "data",
     ) -> None:
         self.render_mode = _check_render_mode(render_mode)
         self.model = as_model(checkpoint, device)
         rules = Rules(obs, horizon, max_uncertainty, uncertainty_penalty)
-        self._dream = Dream(self.model, 1, rules, Starts(self.model, data))
+        self._dream = Dream(self.model, 1, rules, Starts(self.model, data, starts))
         self.world_spec = self.model.spec
         self.metadata = {**self.metadata, "render_fps": self.world_spec.fps}
         self.action_space = self._dream.action_space()
@@ -75,7 +78,8 @@ class VideoSimEnv(gymnasium.Env):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin an episode. ``options``, one of: ``{"context": i}``; ``{"episode": e, "t": t}``, a moment of the log in
-        ``data``; ``{"frames": uint8 (K, H, W, 3), "actions": (K-1, A)}``. Without any, a random context."""
+        ``data``; ``{"frames": uint8 (K, H, W, 3), "actions": (K-1, A)}``. Without any, a random context of the kind
+        ``starts``."""
         super().reset(seed=seed)
         self._dream.reset([0], [self.np_random], options)
         return self._observation(), self._info()
@@ -138,11 +142,12 @@ class VideoSimVectorEnv(gymnasium.vector.VectorEnv):
         max_uncertainty: float | str | None = None,
         uncertainty_penalty: float = 0.0,
         data: str | Path | None = None,
+        starts: str = "data",
     ) -> None:
         self.render_mode = _check_render_mode(render_mode)
         self.model = as_model(checkpoint, device)
         rules = Rules(obs, horizon, max_uncertainty, uncertainty_penalty)
-        self._dream = dream = Dream(self.model, num_envs, rules, Starts(self.model, data))
+        self._dream = dream = Dream(self.model, num_envs, rules, Starts(self.model, data, starts))
         self._rngs = [seeding.np_random()[0] for _ in range(num_envs)]
         self._seeds = [-1] * num_envs  # gymnasium's word for an unknown seed
         self.num_envs, self.world_spec = num_envs, dream.spec

@@ -37,7 +37,7 @@ def make_tiny_model(
     config = ModelConfig(
         tokenizer=ConvTokenizerConfig(channels=2, widths=[4, 4, 8, 8]),
         dynamics=RecurrentConfig(memory=16, hidden=16),
-        heads=HeadsConfig(hidden=16, members=2),
+        heads=HeadsConfig(hidden=16, members=2, state=16),
     )
     torch.manual_seed(seed)
     model = WorldModel(config, spec).eval()
@@ -52,6 +52,7 @@ def make_tiny_model(
         actions=torch.rand(len(physics), CLIP - 1, spec.action.size) * 2 - 1,
         sensors=torch.rand(len(physics), spec.sensors.size),
         physics=physics,
+        task=torch.arange(len(physics)) % 2 == 1,
     )
     return model
 

@@ -19,7 +19,7 @@ SPEC = WorldSpec(
 MODEL = ModelConfig(
     tokenizer=ConvTokenizerConfig(channels=3, keypoints=0, widths=[8, 12]),
     dynamics=RecurrentConfig(memory=32, hidden=48),
-    heads=HeadsConfig(hidden=16, members=2),
+    heads=HeadsConfig(hidden=16, members=2, state=16),
     max_action_size=2,
 )
 
@@ -48,4 +48,5 @@ def episode(seed: int) -> Episode:
         terminated=np.zeros(STEPS, bool),
         behaviour="random",
         seed=seed,
+        wide=seed % 2 == 1,
     )

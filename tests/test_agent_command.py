@@ -47,8 +47,9 @@ def model(spec: WorldSpec, make_model) -> WorldModel:
     made = make_model(spec=spec)
     n, d = made.tokenizer.tokens, made.tokenizer.width
     made.contexts = Contexts(
-        torch.rand(6, 3, n, d), torch.zeros(6, 2, 1), torch.zeros(6, 5), torch.zeros(6, 0).double()
-    )
+        torch.rand(6, 3, n, d), torch.zeros(6, 2, 1), torch.zeros(6, 5), torch.zeros(6, 0).double(),
+        torch.arange(6) > 3,
+    )  # fmt: skip
     return made
 
 

@@ -114,6 +114,7 @@ def test_a_second_call_continues_with_new_episodes(tmp_path: Path) -> None:
     assert collect(Drift, tmp_path / "s", settings(63)).seeds == first.seeds  # enough is there: nothing to do
     more = collect(Drift, tmp_path / "s", settings(150))
     assert more.frames_total == 150 and len(set(more.seeds)) == len(more)
+    assert any(more.wide) and not all(more.wide)
     assert more.seeds[: len(first)] == first.seeds
     assert all(np.array_equal(by_seed(more)[seed].frames, e.frames) for seed, e in before.items())
 
@@ -123,7 +124,7 @@ def test_recording_goes_on_past_termination(tmp_path: Path) -> None:
     store = collect(
         make, tmp_path / "s", settings(301, past_termination=4, mixture={"extreme": 1.0}, wide_fraction=0.0)
     )
-    assert store.frames_total == 301
+    assert store.frames_total == 301 and not any(store.wide)
     beyond = []
     for i in range(len(store) - 2):  # the last two may have been cut to reach the total
         over = store.column("terminated", i)

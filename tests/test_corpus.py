@@ -45,6 +45,18 @@ def test_a_target_that_never_moves_is_of_interest_to_the_tokenizer(data: Path) -
     assert float(tokenizer.loss(frames, empty, torch.zeros(1, 0))[0].detach()) > 1.5 * with_mark
 
 
+def test_sudden_starts_are_where_something_is_hit(data: Path) -> None:
+    corpus = Corpus(EpisodeStore.open(data), range(6))
+    corpus.sensors = torch.zeros(len(corpus.sensors), 2)
+    corpus.sensors[:, 0] = torch.arange(len(corpus.sensors)) * 0.01
+    hit = int(corpus.first[3]) + 7
+    corpus.sensors[hit:, 1] += torch.arange(len(corpus.sensors) - hit) * 0.5
+    windows = len(corpus.starts(4))
+    found = corpus.sudden_starts(4, 3 / windows)
+    assert sorted(map(tuple, found.tolist())) == [(3, 4), (3, 5), (3, 6)]  # the step before and the step after it
+    assert len(corpus.sudden_starts(STEPS + 1, 0.2)) == 6  # too short to tell: any
+
+
 def test_no_window_crosses_an_episode(data: Path) -> None:
     store = EpisodeStore.open(data)
     corpus = Corpus(store, range(4))

@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"errors"},
     {"types", "config", "run", "statistics", "registration", "__init__"},
-    {"data", "metrics", "video", "plots", "report", "actions", "tokenizers", "heads"},
-    {"dynamics"},
+    {"data", "metrics", "video", "plots", "report", "actions", "tokenizers", "layers"},
+    {"dynamics", "heads"},
     {"recurrent"},
     {"world_model"},
     {"checkpoint", "simulator"},

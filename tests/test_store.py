@@ -23,7 +23,7 @@ from videosim.errors import VideoSimError
 from videosim.run import write_atomically
 from videosim.types import ActionSpec, Episode, FrameSpec, SensorSpec, WorldSpec
 
-FIELDS = ("frames", "actions", "rewards", "sensors", "physics", "terminated", "behaviour", "seed")
+FIELDS = ("frames", "actions", "rewards", "sensors", "physics", "terminated", "behaviour", "seed", "wide")
 
 
 def world(height: int = 6, width: int = 5, actions: int = 2, sensors: int = 3, name: str = "toy") -> WorldSpec:
@@ -53,6 +53,7 @@ def episode(spec: WorldSpec, steps: int, seed: int = 0, physics: int = 4, behavi
         terminated=rng.random(steps) < 0.5,
         behaviour=behaviour,
         seed=seed,
+        wide=seed % 2 == 1,
     )
 
 

@@ -33,7 +33,7 @@ def settings(data: Path, **changed: object) -> TrainConfig:
     base = TrainConfig(
         data=str(data), model=MODEL, held_out=0.2, threads=1, tokenizer_steps=300, tokenizer_batch=32,
         transition_steps=200, dynamics_steps=350, dynamics_rate=3e-3, batch=32, window=8, evaluate_every=100,
-        score_horizon=10, score_windows=64, contexts=9, context_frames=3,
+        score_horizon=10, score_windows=64, contexts=9, task_contexts=4, context_frames=3,
     )  # fmt: skip
     return replace(base, **changed)
 
@@ -99,6 +99,17 @@ def test_an_action_moves_the_very_next_frame(model: WorldModel) -> None:
     assert centre[0] < centre[1] < centre[2]
 
 
+def test_what_the_state_tells_of_the_reward_is_learned_from_the_state(model: WorldModel, data: Path) -> None:
+    corpus = held_out(model, data)
+    window = corpus.windows(corpus.starts(3), 3)
+    sensors = (window["sensors"] - model.sensor_mean) / model.sensor_std
+    with torch.no_grad():
+        tokens = model.action_tokens(window["actions"])
+        told = model.heads.from_sensors(sensors[:, :-1], tokens, sensors[:, 1:])[..., 0]
+    left = (told * model.reward_std + model.reward_mean - window["rewards"]).square().mean()
+    assert left < 0.2 * window["rewards"].var()
+
+
 def test_the_run_reports_its_gate_and_its_scores(run: Run) -> None:
     figures = {name: figure["value"] for name, figure in run.figures.items()}
     assert figures["psnr_full"] > 18.0 and figures["psnr_moving"] > 15.0
@@ -110,9 +121,13 @@ def test_the_run_reports_its_gate_and_its_scores(run: Run) -> None:
     assert "state_error_mean" in card and "held-out episodes" in card
 
 
-def test_contexts_are_clips_of_the_data(model: WorldModel) -> None:
+def test_contexts_are_clips_of_the_data(model: WorldModel, data: Path) -> None:
     clips = model.contexts
-    assert clips is not None and clips.latents.shape[:2] == (9, 3) and clips.actions.shape == (9, 2, 1)
+    assert clips is not None and clips.latents.shape[:2] == (13, 3) and clips.actions.shape == (13, 2, 1)
+    store = EpisodeStore.open(data)
+    begun = [store.column("physics", i)[2] for i in range(len(store)) if not store.wide[i]]
+    assert clips.task.tolist() == [False] * 9 + [True] * 4
+    assert all(any(np.array_equal(last, first) for first in begun) for last in clips.physics[clips.task].numpy())
     torch.testing.assert_close(clips.physics.float(), clips.sensors, atol=1e-5, rtol=0)  # of the same, last, frame
     light = model.decode(clips.latents[:, -1]).float().mean((1, 3))
     centre = (light * torch.arange(SIZE)).sum(1) / light.sum(1)

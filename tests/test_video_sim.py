@@ -23,6 +23,7 @@ import videosim  # noqa: F401  (registers the ids)
 from videosim.checkpoint import save_checkpoint
 from videosim.data.store import EpisodeStore
 from videosim.envs.video_sim import VideoSimEnv, VideoSimVectorEnv
+from videosim.errors import VideoSimError
 from videosim.types import Episode
 from videosim.world_model import WorldModel
 
@@ -259,6 +260,17 @@ def test_start_from_a_context(tiny_model: WorldModel) -> None:
     many, infos = VideoSimVectorEnv(3, tiny_model, "latent").reset(options={"context": np.array([3, 0, 3])})
     assert infos["context_id"].tolist() == [3, 0, 3]
     alike(many[2], chosen)
+
+
+@pytest.mark.parametrize(("starts", "kept"), [("data", {0, 2, 4}), ("task", {1, 3, 5})])
+def test_episodes_begin_where_they_are_told(tiny_model: WorldModel, starts: str, kept: set[int]) -> None:
+    envs = VideoSimVectorEnv(64, tiny_model, "latent", starts=starts)
+    assert set(envs.reset(seed=0)[1]["context_id"].tolist()) == kept
+    tiny_model.contexts.task[:] = starts == "data"
+    with pytest.raises(VideoSimError, match="task_contexts above 0"):
+        envs.reset(seed=0)
+    with pytest.raises(VideoSimError, match="data, task"):
+        VideoSimEnv(tiny_model, starts="anywhere")
 
 
 def test_start_from_frames_equals_start_from_the_log(tiny_model: WorldModel, tmp_path: Any) -> None:

@@ -56,12 +56,7 @@ def save_checkpoint(folder: Path | str, model: WorldModel, card: dict[str, Any],
         (staging / "README.md").write_text(_card_text(model, card))
         save_file(tensors, staging / "model.safetensors")
         if model.contexts is not None:
-            clips = {
-                "latents": model.contexts.latents.half() if half else model.contexts.latents,
-                "actions": model.contexts.actions,
-                "sensors": model.contexts.sensors,
-                "physics": model.contexts.physics,
-            }
+            clips = vars(model.contexts) | ({"latents": model.contexts.latents.half()} if half else {})
             save_file({k: v.contiguous() for k, v in clips.items()}, staging / "contexts.safetensors")
         staging.chmod(0o755)
         if folder.exists():
@@ -180,18 +175,20 @@ def _spec_fault(spec: WorldSpec) -> str:
 def _read_contexts(path: Path, model: WorldModel) -> Contexts:
     """The start clips, which must fit the model."""
     clips = _read_tensors(path)
-    missing = {"latents", "actions", "sensors", "physics"} - set(clips)
+    missing = {"latents", "actions", "sensors", "physics", "task"} - set(clips)
     if missing:
         raise VideoSimError(f"{path} lacks {sorted(missing)[0]!r}; restore the file")
     contexts = Contexts(
-        clips["latents"].float(), clips["actions"].float(), clips["sensors"].float(), clips["physics"].double()
-    )
+        clips["latents"].float(), clips["actions"].float(), clips["sensors"].float(), clips["physics"].double(),
+        clips["task"].bool(),
+    )  # fmt: skip
     n, frames = (*contexts.latents.shape, 0, 0)[:2]
     shapes = (
         (contexts.latents, (n, frames, model.tokenizer.tokens, model.tokenizer.width)),
         (contexts.actions, (n, frames - 1, model.spec.action.size)),
         (contexts.sensors, (n, model.spec.sensors.size)),
         (contexts.physics, (n, *contexts.physics.shape[1:2])),
+        (contexts.task, (n,)),
     )
     if not n or not frames or any(tensor.shape != shape for tensor, shape in shapes) or contexts.physics.ndim != 2:
         raise VideoSimError(f"{path} does not fit the model; restore the files of the checkpoint")

@@ -75,6 +75,7 @@ class HeadsConfig:
     """What reads reward, termination and uncertainty off the states of any dynamics."""
 
     hidden: int = 128  # width of the layers of reward and termination; the ensemble has half
+    state: int = 128  # width of what reads both off the physical state alone, before the picture is asked; 0: nothing
     members: int = 5  # ensemble size behind ``uncertainty``
 
 
@@ -139,6 +140,7 @@ class TrainConfig:
     transition_rate: float = 4e-3  # peak learning rate
     transition_batch: int = 256  # short runs
     transition_run: int = 5  # steps of one
+    transition_focus: float = 0.5  # share of them from where the motion changes most abruptly
     dynamics_steps: int = 3000
     dynamics_rate: float = 1e-3  # peak learning rate
     batch: int = 64  # windows
@@ -146,7 +148,8 @@ class TrainConfig:
     evaluate_every: int = 1000  # steps between two scores on held-out episodes; the best average is kept
     score_horizon: int = 60  # open-loop steps of a score
     score_windows: int = 256  # starts of a score
-    contexts: int = 768  # start clips that travel with the checkpoint
+    contexts: int = 768  # start clips that travel with the checkpoint, from anywhere in the data
+    task_contexts: int = 256  # and from the beginnings of episodes that began as the task does
     context_frames: int = 5  # frames of a start clip
 
 
@@ -184,7 +187,8 @@ class AgentConfig:
     obs: str = "state"  # policy input: "state" (decoded sensors) or "latent" (memory and latents)
     steps: int = 300_000  # environment steps of one training
     envs: int = 32  # environments side by side
-    imagined_horizon: int = 60  # steps of an imagined fragment, started anywhere in the data
+    imagined_starts: str = "data"  # imagined fragments begin anywhere in the "data", or as the "task" does
+    imagined_horizon: int = 60  # steps of an imagined fragment
     max_uncertainty: float | None = None  # ends imagined fragments whose expected state error is larger
     uncertainty_penalty: float = 0.0  # taken from the imagined reward, per unit of uncertainty
     learning_rate: float = 1e-3  # decays linearly

@@ -46,6 +46,7 @@ class Corpus:
             self.actions[a : b - 1] = torch.as_tensor(action.normalise(store.column("actions", i)))
             self.rewards[a : b - 1] = torch.as_tensor(np.array(store.column("rewards", i), np.float32))
             self.terminated[a : b - 1] = torch.as_tensor(np.array(store.column("terminated", i), np.float32))
+        self.wide = np.array([store.wide[i] for i in episodes])
         self.physics: Callable[[int], np.ndarray] = lambda row: store.column("physics", episodes[row])
         self.background = np.stack(
             [np.median(f[:: max(1, len(f) // BACKGROUND_FRAMES)], axis=0).astype(np.uint8) for f in self.frames]
@@ -77,6 +78,19 @@ class Corpus:
         short = np.flatnonzero((self.lengths < length) & (self.lengths > 0))
         first_frames = np.stack([short, np.zeros_like(short)], 1)
         return np.concatenate([first_frames, self.starts(length)]) if (self.lengths >= length).any() else first_frames
+
+    def sudden_starts(self, length: int, share: float) -> np.ndarray:
+        """The ``share`` of ``starts(length)`` along whose windows the motion of a sensor changes most abruptly, in
+        deviations of its motion in a step: contacts, which most windows do not hold. Any window where none is long
+        enough to tell."""
+        if length < 2 or (self.lengths < length).all():
+            return self.training_starts(length)
+        starts = self.starts(length)
+        step = self.sensors[1:] - self.sensors[:-1]
+        change = ((step[1:] - step[:-1]).abs() / step.std(0).clamp(min=1e-6)).amax(-1)
+        most = change.unfold(0, length - 1, 1).amax(-1)[self.first[starts[:, 0]] + starts[:, 1]]
+        count = max(1, round(share * len(starts)))
+        return starts[most.topk(count).indices.numpy()]
 
     def pairs(self, where: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
         """Consecutive frames at ``where`` ``(B, 2)``: uint8 ``(B, 2, H, W, 3)``; two pictures of nothing to see, the

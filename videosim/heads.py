@@ -1,5 +1,9 @@
 """Reward, termination and uncertainty. All see (state, action, next state), never the world they came from.
 
+Where a log has sensors, reward and termination are read off them first; the features, picture and memory, add what the
+sensors leave open. Read off the features alone they are whatever the picture seems to promise, and a policy finds the
+pictures that promise most.
+
 ``uncertainty`` is the model's own estimate of its state error: an ensemble, each member predicting mean and variance of
 the error that the imagined sensors have made (deep ensembles, Lakshminarayanan et al. 2017, eq. 1). Members share no
 weights and learn from different halves of every batch, so far from the data they disagree.
@@ -12,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from videosim.config import HeadsConfig
+from videosim.layers import network, small
 
 
 class Ensemble(nn.Module):
@@ -34,16 +39,27 @@ class Heads(nn.Module):
 
     def __init__(self, config: HeadsConfig, features: int, action_width: int, sensors: int) -> None:
         super().__init__()
-        inputs = 2 * features + action_width
-        self.outcome = nn.Sequential(
-            nn.Linear(inputs, config.hidden), nn.SiLU(), nn.Linear(config.hidden, config.hidden), nn.SiLU(),
-            nn.Linear(config.hidden, 2),
-        )  # fmt: skip
+
+        last = nn.Linear(config.hidden, 2)
+        self.outcome = network(2 * features + action_width, config.hidden, last)
+        self.known: nn.Sequential | None = None
+        if sensors and config.state:
+            self.known = network(2 * sensors + action_width, config.state, nn.Linear(config.state, 2))
+            small(last)  # what the sensors leave open
         self.error = Ensemble(config.members, features + action_width + 1, config.hidden // 2, 2 * sensors)
 
-    def forward(self, features: Tensor, action: Tensor, next_features: Tensor) -> tuple[Tensor, Tensor]:
+    def from_sensors(self, sensors: Tensor, action: Tensor, next_sensors: Tensor) -> Tensor:
+        """What the standardised sensors ``(…, S)`` on both sides tell: reward and logit ``(…, 2)``."""
+        if self.known is None:
+            return sensors.new_zeros(*sensors.shape[:-1], 2)
+        return self.known(torch.cat([sensors, action, next_sensors], -1))
+
+    def forward(
+        self, features: Tensor, action: Tensor, next_features: Tensor, sensors: Tensor, next_sensors: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Standardised reward ``(B,)`` and the logit of termination ``(B,)``."""
-        reward, logit = self.outcome(torch.cat([features, action, next_features], -1)).unbind(-1)
+        remainder = self.outcome(torch.cat([features, action, next_features], -1))
+        reward, logit = (self.from_sensors(sensors, action, next_sensors) + remainder).unbind(-1)
         return reward, logit
 
     def _members(self, action: Tensor, next_features: Tensor, age: Tensor) -> tuple[Tensor, Tensor]:

@@ -23,16 +23,13 @@ from torch import Tensor, nn
 
 from videosim.config import RecurrentConfig
 from videosim.dynamics import Dreamt, Dynamics, DynamicsLoss, State
+from videosim.layers import network, small
 
 # Standard deviations, log-uniform, of how far off the states are that training moves on. A run must lead back from
 # states that cannot be, a pole of the wrong length or a hand beside its arm: a policy finds any of them that pays.
 NEAR, FAR = (1e-3, 0.05), (1e-3, 0.5)
 PRECISE = 0.02  # runs from farther off count less: what cannot be known drowns what can
 DREAMT = 4  # one row in so many is dreamed in earnest, for the heads to learn how far a dream strays
-
-
-def _network(inputs: int, hidden: int, last: nn.Linear) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(inputs, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), last)
 
 
 def _mean(errors: list[Tensor], weights: Tensor) -> Tensor:
@@ -52,13 +49,6 @@ def _huber(error: Tensor) -> Tensor:
     return F.huber_loss(error, torch.zeros_like(error), reduction="none").mean(-1)
 
 
-def _small(layer: nn.Linear) -> nn.Linear:
-    """Start near zero increments: an untrained model stands still."""
-    nn.init.normal_(layer.weight, std=1e-3)
-    nn.init.zeros_(layer.bias)
-    return layer
-
-
 class RecurrentDynamics(Dynamics):
     transition: nn.Sequential
 
@@ -68,7 +58,7 @@ class RecurrentDynamics(Dynamics):
         self.tokens, self.width = tokens, width
         size, memory, hidden = tokens * width, config.memory, config.hidden
         self.feature_size = memory + size + sensors
-        self.transition = _network(sensors + action_width, hidden, nn.Linear(hidden, sensors))
+        self.transition = network(sensors + action_width, hidden, nn.Linear(hidden, sensors))
         self.inputs = nn.Sequential(
             nn.Linear(2 * size + sensors + action_width, hidden), nn.LayerNorm(hidden), nn.SiLU()
         )
@@ -78,11 +68,11 @@ class RecurrentDynamics(Dynamics):
             nn.Linear(memory + hidden + 2 * sensors, hidden), nn.LayerNorm(hidden), nn.SiLU(),
             nn.Linear(hidden, hidden), nn.SiLU(),
         )  # fmt: skip
-        self.latent_increment = _small(nn.Linear(hidden, size))
-        self.sensor_increment = _small(nn.Linear(memory, sensors))
-        self.reader = _network(2 * size, hidden, nn.Linear(hidden, sensors))
-        self.correction = _network(
-            memory + 2 * sensors + size, hidden, _small(nn.Linear(hidden, sensors * (sensors + 1)))
+        self.latent_increment = small(nn.Linear(hidden, size))
+        self.sensor_increment = small(nn.Linear(memory, sensors))
+        self.reader = network(2 * size, hidden, nn.Linear(hidden, sensors))
+        self.correction = network(
+            memory + 2 * sensors + size, hidden, small(nn.Linear(hidden, sensors * (sensors + 1)))
         )
 
     def _move(self, sensors: Tensor, action: Tensor) -> Tensor:

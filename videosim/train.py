@@ -27,6 +27,7 @@ from videosim.world_model import Contexts, WorldModel
 
 UNLABELLED = 0.03  # share of training windows shown without their actions
 BLIND_WEIGHT = 1e-3  # of such a window in the transition's loss: its error would drown all the others
+SUDDEN = 0.2  # share of all short runs that counts as abrupt
 MARGIN = 0.02  # of a sensor's range in the data: how far beyond it a dream may go
 
 
@@ -152,19 +153,29 @@ def _set_scales(model: WorldModel, train: Corpus) -> None:
 
 
 def train_transition(model: WorldModel, cfg: TrainConfig, train: Corpus, run: Run) -> float:
-    """Fit action tokens and the transition of the physical state on short runs of recorded states, and freeze both; a
-    core without one, or a log without sensors, learns all of it in ``train_dynamics``."""
+    """Fit action tokens, the transition of the physical state and what the state tells of reward and termination on
+    short runs of recorded states, and freeze them; a core without a transition, or a log without sensors, learns all of
+    it in ``train_dynamics``."""
     if model.dynamics.transition is None or not model.spec.sensors.size:
         return 0.0
     starts = train.training_starts(cfg.transition_run)
-    module = torch.nn.ModuleList([model.action_tokens, model.dynamics.transition])
+    sudden = train.sudden_starts(cfg.transition_run, SUDDEN)
+    focus = round(cfg.transition_focus * cfg.transition_batch)
+    parts = [model.action_tokens, model.dynamics.transition, model.heads.known]
+    module = torch.nn.ModuleList([part for part in parts if part is not None])
 
     def loss(step: int, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         where = starts[torch.randint(len(starts), (cfg.transition_batch,), generator=rng).numpy()]
+        where[:focus] = sudden[torch.randint(len(sudden), (focus,), generator=rng).numpy()]
         batch = train.windows(where, cfg.transition_run)
         tokens, labelled = _tokens(model, batch, rng)
         weight = batch["valid"] * torch.where(labelled, 1.0, BLIND_WEIGHT)
-        return model.dynamics.transition_loss(_scaled_sensors(model, batch), tokens, weight, rng), {}
+        sensors = _scaled_sensors(model, batch)
+        moved = model.dynamics.transition_loss(sensors, tokens, weight, rng)
+        reward, ended = _outcome_loss(
+            model, batch, *model.heads.from_sensors(sensors[:, :-1], tokens, sensors[:, 1:]).unbind(-1)
+        )
+        return moved + reward + ended, {"moved": float(moved.detach()), "reward": float(reward.detach())}
 
     with run.progress(cfg.transition_steps, "transition", "steps") as bar:
         schedule = Schedule(cfg.transition_steps, cfg.transition_rate)
@@ -226,14 +237,12 @@ def imagination_loss(
     """Loss of dynamics and heads on one batch of windows (raw latents and sensors in units, see ``Corpus.windows``)."""
     latents = (batch["latents"] - model.latent_mean) / model.latent_std
     sensors, (tokens, _) = _scaled_sensors(model, batch), _tokens(model, batch, rng)
-    rewards = (batch["rewards"] - model.reward_mean) / model.reward_std
     valid = batch["valid"]
     core = model.dynamics.loss(latents, tokens, sensors, valid, rng)
 
     before, after = core.features[:, :-1], core.features[:, 1:]
-    reward, logit = model.heads(before, tokens, after)
-    reward_term = (reward - rewards)[valid].square().mean()
-    end_term = F.binary_cross_entropy_with_logits(logit[valid], batch["terminated"][valid])
+    outcome = model.heads(before, tokens, after, sensors[:, :-1], sensors[:, 1:])
+    reward_term, end_term = _outcome_loss(model, batch, *outcome)
     dreamt, rows = core.dreamt, len(core.dreamt.age)
     real = valid[:rows]
     error = (sensors[:rows] - dreamt.sensors)[:, 1:][real]
@@ -245,12 +254,29 @@ def imagination_loss(
     return total, {name: float(value.detach()) for name, value in terms.items()}
 
 
+def _outcome_loss(model: WorldModel, batch: dict[str, Tensor], reward: Tensor, logit: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean errors of standardised rewards and of the logits of termination, both ``(B, T)``."""
+    valid = batch["valid"]
+    rewards = (batch["rewards"] - model.reward_mean) / model.reward_std
+    ended = F.binary_cross_entropy_with_logits(logit[valid], batch["terminated"][valid])
+    return (reward - rewards)[valid].square().mean(), ended
+
+
 def _contexts(model: WorldModel, train: Corpus, cfg: TrainConfig) -> Contexts:
-    """``cfg.contexts`` random clips of the training episodes, each ``cfg.context_frames`` long."""
+    """Random clips of the training episodes, each ``cfg.context_frames`` long: ``cfg.contexts`` from anywhere, then
+    ``cfg.task_contexts`` beginnings."""
     k = cfg.context_frames
-    starts = train.starts(k)
     rng = np.random.default_rng([cfg.seed, 11])
-    where = starts[rng.choice(len(starts), size=min(cfg.contexts, len(starts)), replace=False)]
+
+    def draw(starts: np.ndarray, count: int) -> np.ndarray:
+        return starts[rng.choice(len(starts), size=min(count, len(starts)), replace=False)]
+
+    starts = train.starts(k)
+    first = starts[(starts[:, 1] == 0) & ~train.wide[starts[:, 0]]]
+    anywhere = draw(starts, cfg.contexts)
+    where = np.concatenate([anywhere, draw(first, cfg.task_contexts)])
     clips = train.windows(where, k - 1)
     physics = np.stack([train.physics(row)[t + k - 1] for row, t in where])
-    return Contexts(clips["latents"], clips["actions"], clips["sensors"][:, -1].contiguous(), torch.as_tensor(physics))
+    task = torch.arange(len(where)) >= len(anywhere)
+    sensors = clips["sensors"][:, -1].contiguous()
+    return Contexts(clips["latents"], clips["actions"], sensors, torch.as_tensor(physics), task)

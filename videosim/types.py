@@ -141,6 +141,7 @@ class Episode:
               go on past the first True, so that a model sees what lies beyond the end
     behaviour what acted, e.g. "random", "noise", "policy:<name>"
     seed      the seed the episode was started with
+    wide      whether it began in the wide distribution of initial states; False: as the task begins, or a log
     """
 
     frames: np.ndarray
@@ -151,6 +152,7 @@ class Episode:
     terminated: np.ndarray
     behaviour: str = "unknown"
     seed: int = 0
+    wide: bool = False
 
     def __post_init__(self) -> None:
         steps = len(self.actions)

@@ -45,12 +45,14 @@ class StepOut:
 @dataclass
 class Contexts:
     """Start clips: latents ``(n, K, N, D)``, actions ``(n, K-1, A)`` in [-1, 1], and of the last frame the sensors
-    ``(n, S)`` and the physics state ``(n, P)`` (P may be 0), so that physics can start from the same place."""
+    ``(n, S)`` and the physics state ``(n, P)`` (P may be 0), so that physics can start from the same place. ``task``
+    bool ``(n,)``: the clip is the beginning of an episode that began as the task does."""
 
     latents: Tensor
     actions: Tensor
     sensors: Tensor
     physics: Tensor
+    task: Tensor
 
     def __len__(self) -> int:
         return len(self.latents)
@@ -136,10 +138,10 @@ class WorldModel(nn.Module):
     ) -> tuple[State, StepOut]:
         """Imagine one step under ``action`` ``(B, A)`` in [-1, 1]; ``rngs``, one a row, for a core that samples."""
         token = self.action_tokens(action)
-        before = self.dynamics.features(state)
+        before, sensors = self.dynamics.features(state), self.dynamics.sensors(state)
         state, z = self.dynamics.step(state, token, rngs)
         after = self.dynamics.features(state)
-        reward, logit = self.heads(before, token, after)
+        reward, logit = self.heads(before, token, after, sensors, self.dynamics.sensors(state))
         error = self.heads.error_std(token, after, state["age"]) * self.sensor_std / self.sensor_span
         return state, StepOut(
             latents=z * self.latent_std + self.latent_mean,

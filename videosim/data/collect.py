@@ -225,6 +225,7 @@ class _Recorder:
             **{key: np.asarray(values, dtypes.get(key, np.float32)) for key, values in rows.items()},
             behaviour=name,
             seed=seed,
+            wide=wide,
         )
 
     def _step(self, behaviour: Behaviour, rows: dict[str, list[Any]]) -> tuple[bool, bool]:

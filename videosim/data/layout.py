@@ -56,6 +56,7 @@ EPISODE_SCHEMA = pa.schema(
         ("meta/episodes/file_index", pa.int64()),
         ("behaviour", pa.string()),
         ("seed", pa.int64()),
+        ("wide", pa.bool_()),
         ("row_from", pa.int64()),  # first row of the episode inside its data and frame files
         ("physics_size", pa.int64()),
         ("frames_crc32", pa.int64()),

@@ -92,6 +92,7 @@ class EpisodeStore:
         self._crc = rows["frames_crc32"].to_numpy()
         self.behaviours: list[str] = rows["behaviour"].to_pylist()
         self.seeds: list[int] = rows["seed"].to_pylist()
+        self.wide: list[bool] = rows["wide"].to_pylist()
 
     def __len__(self) -> int:
         """Number of episodes."""
@@ -171,8 +172,8 @@ class EpisodeStore:
         actions, rewards, terminated, sensors, physics = (
             self.column(name, number) for name in ("actions", "rewards", "terminated", "sensors", "physics")
         )
-        behaviour, seed = self.behaviours[number], self.seeds[number]
-        return Episode(self.frames(number), actions, rewards, sensors, physics, terminated, behaviour, seed)
+        facts = self.behaviours[number], self.seeds[number], self.wide[number]
+        return Episode(self.frames(number), actions, rewards, sensors, physics, terminated, *facts)
 
     def verify(self) -> None:
         """Read every frame once; VideoSimError naming the first episode whose frames were altered."""

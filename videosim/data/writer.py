@@ -95,6 +95,7 @@ class ShardWriter:
             "meta/episodes/file_index": file,
             "behaviour": episode.behaviour,
             "seed": int(episode.seed),
+            "wide": bool(episode.wide),
             "row_from": self.rows,
             "physics_size": episode.physics.shape[1],
             "frames_crc32": zlib.crc32(np.ascontiguousarray(episode.frames).data),
