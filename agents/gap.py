@@ -24,6 +24,7 @@ from videosim.agents.settings import digest
 from videosim.checkpoint import load_checkpoint
 from videosim.config import CollectConfig, GapConfig, WorldConfig
 from videosim.data.collect import collect
+from videosim.data.layout import SCHEMA
 from videosim.envs.physics import PhysicsEnv
 from videosim.envs.twin import check_world, world_of
 from videosim.envs.worlds import COLUMNS, SCORED_BY_SUCCESS
@@ -88,7 +89,7 @@ def _open_loop(cfg: GapConfig, model: WorldModel, world: WorldConfig, run: Run) 
     """On episodes nobody has trained on: the default mixture, collected here with a seed of its own."""
     ask = CollectConfig(frames=cfg.held_out_frames, seed=HELD_OUT_SEED)
     env = PhysicsEnv(world)
-    folder = run.folder / f"held_out-{digest([world, env.world_spec, ask])}"  # one that was cut off goes on
+    folder = run.folder / f"held_out-{digest([SCHEMA, world, env.world_spec, ask])}"  # one that was cut off goes on
     env.close()
     with run.progress(ask.frames, "held-out episodes", "frames") as bar:
         store = collect(partial(PhysicsEnv, world), folder, ask, lambda done, total: bar.update(done))

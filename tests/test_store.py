@@ -188,10 +188,18 @@ def _foreign_info(root: Path) -> None:
     (root / "meta/info.json").write_text('{"codebase_version": "v3.0"}')
 
 
-def _future(root: Path) -> None:
+def _of_schema(root: Path, schema: int) -> None:
     info = json.loads((root / "meta/info.json").read_text())
-    info["videosim"]["schema"] = layout.SCHEMA + 1
+    info["videosim"]["schema"] = schema
     (root / "meta/info.json").write_text(json.dumps(info))
+
+
+def _future(root: Path) -> None:
+    _of_schema(root, layout.SCHEMA + 1)
+
+
+def _past(root: Path) -> None:
+    _of_schema(root, layout.SCHEMA - 1)
 
 
 def _without_world(root: Path) -> None:
@@ -232,6 +240,7 @@ def _no_data(root: Path) -> None:
         (_damage_info, "is damaged"),
         (_foreign_info, "not the description of a videosim store"),
         (_future, "upgrade videosim"),
+        (_past, "collect it anew"),
         (_without_world, "does not describe its world"),
         (_no_info, "is not an episode store"),
         (_short_frames, "shorter than the 23 frames"),

@@ -26,7 +26,7 @@ from videosim.errors import VideoSimError
 from videosim.run import write_atomically
 from videosim.types import Episode, WorldSpec
 
-SCHEMA = 1  # raise it whenever an older reader would misread the files
+SCHEMA = 2  # raise it whenever an older reader would misread the files
 CHUNK = 1000  # files per folder, LeRobot's "chunks_size"
 SHARD_ROWS = 16384  # a shard that holds this many frames is full (200 MB of 64x64 frames)
 NUMBERED = "chunk-{chunk_index:03d}/file-{file_index:03d}"
@@ -237,10 +237,9 @@ def read_info(root: Path) -> tuple[WorldSpec, str, str]:
         schema = int(block["schema"])
     except (OSError, ValueError, KeyError, TypeError) as fault:
         raise VideoSimError(f"{path} is not the description of a videosim store or is damaged; {MEND}") from fault
-    if schema > SCHEMA:
-        raise VideoSimError(
-            f"{root} has store schema {schema} and this version of videosim reads up to {SCHEMA}; upgrade videosim"
-        )
+    if schema != SCHEMA:
+        mend = "upgrade videosim" if schema > SCHEMA else "collect it anew with `videosim collect`"
+        raise VideoSimError(f"{root} has store schema {schema} and this version of videosim reads {SCHEMA}; {mend}")
     try:
         return WorldSpec.from_dict(block["world"]), str(block["source"]), str(block["licence"])
     except (KeyError, TypeError, ValueError) as fault:
