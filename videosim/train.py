@@ -147,9 +147,14 @@ def _set_scales(model: WorldModel, train: Corpus) -> None:
     before = train.first[where[:, 0]] + where[:, 1]
     sensors = (train.sensors - model.sensor_mean) / model.sensor_std
     model.dynamics.sensor_step.copy_((sensors[before + 1] - sensors[before]).std(0).clamp(min=0.01))
-    low, high = sensors.aminmax(dim=0)
-    model.dynamics.sensor_low.copy_(low - MARGIN * (high - low))
-    model.dynamics.sensor_high.copy_(high + MARGIN * (high - low))
+    low, high = train.sensors.aminmax(dim=0)
+    margin = MARGIN * (high - low)
+    # A cosine of 1.02 is no cosine: the margin ends at the declared range, unless the data themselves go beyond it.
+    declared = torch.as_tensor(model.spec.sensors.low), torch.as_tensor(model.spec.sensors.high)
+    low = torch.minimum(low, torch.maximum(low - margin, declared[0]))
+    high = torch.maximum(high, torch.minimum(high + margin, declared[1]))
+    model.dynamics.sensor_low.copy_((low - model.sensor_mean) / model.sensor_std)
+    model.dynamics.sensor_high.copy_((high - model.sensor_mean) / model.sensor_std)
 
 
 def train_transition(model: WorldModel, cfg: TrainConfig, train: Corpus, run: Run) -> float:
