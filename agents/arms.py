@@ -17,6 +17,7 @@ from videosim.agents.learn import PLACES, learn
 from videosim.agents.policy import Policy
 from videosim.agents.settings import digest, digest_tensors, fingerprint
 from videosim.config import AgentConfig, WorldConfig, to_dict
+from videosim.envs.dream import CALIBRATED
 from videosim.envs.observations import Filter, Observer, TrueState
 from videosim.run import Run
 from videosim.world_model import WorldModel
@@ -58,6 +59,8 @@ def arm_key(place: str, model: WorldModel, world: WorldConfig, cfg: AgentConfig,
     if place == "imagination" and model.contexts is not None:
         clips = model.contexts
         facts["contexts"] = digest_tensors([(name, getattr(clips, name)) for name in ("latents", "actions", "task")])
+    if place == "imagination" and cfg.max_uncertainty == CALIBRATED:
+        facts["threshold"] = model.card.get("Uncertainty")
     if place != "imagination":
         agent = {name: value for name, value in agent.items() if name not in IMAGINED_ONLY}
     return digest({**facts, "agent": agent})

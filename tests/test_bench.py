@@ -20,12 +20,16 @@ from videosim.world_model import WorldModel
 
 @pytest.fixture
 def checkpoint(make_model: Callable[..., WorldModel], tmp_path: Path) -> Path:
-    spec = PhysicsEnv(WorldConfig(height=48, width=48)).world_spec
-    save_checkpoint(tmp_path / "model", make_model(spec=spec), {})
+    env = PhysicsEnv(WorldConfig(height=48, width=48))
+    env.reset(seed=0)
+    begun = torch.as_tensor(env.save())[None]
+    save_checkpoint(tmp_path / "model", make_model(spec=env.world_spec, physics=begun.repeat(3, 1)), {})
+    env.close()
     return tmp_path / "model"
 
 
-def test_every_figure_is_there(checkpoint: Path, tmp_path: Path) -> None:
+def test_every_figure_is_there(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "LONG_DREAM", 20)
     cfg = BenchConfig(checkpoint=str(checkpoint), envs=[1, 4], repeats=2, seconds=0.02, steps=40, contexts=2)
     with Run("bench", cfg, tmp_path / "out") as run:
         bench.main(cfg, run)
@@ -41,6 +45,8 @@ def test_every_figure_is_there(checkpoint: Path, tmp_path: Path) -> None:
         assert figure["unit"]
     assert figures["nan_rows_1000"]["value"] == 0
     assert figures["nan_rows_1000"]["n"] == 2
+    truth = figures["physical_range_fraction_1000_physics"]  # twenty steps from rest stay in range
+    assert truth["value"] == 1.0 and truth["n"] == 40
 
 
 def test_the_long_dream_counts_broken_and_unphysical_rows(
@@ -58,7 +64,7 @@ def test_the_long_dream_counts_broken_and_unphysical_rows(
 
     monkeypatch.setattr(tiny_model, "sensors", sensors)
     run = Run("bench", None, tmp_path)
-    bench._long_dream(BenchConfig(contexts=3), run, tiny_model, lambda _: None)
+    bench._long_dream(BenchConfig(contexts=3), run, tiny_model, WorldConfig(), lambda _: None)
     figures = run.figures
     assert figures["nan_rows_1000"]["value"] == 1
     assert figures["physical_range_fraction_1000"]["n"] == 15

@@ -168,7 +168,11 @@ def test_a_key_changes_with_what_determines_the_arm_and_with_nothing_else(tiny_m
     assert tiny_model.contexts is not None
     tiny_model.contexts.latents += 1.0
     assert list(keys() != before) == [True, False, False]
-    before = keys()
+    before, wary = keys(), replace(cfg, max_uncertainty="calibrated")
+    told = keys(cfg=wary)
+    tiny_model.card = {"Uncertainty": {"threshold": 0.1}}
+    assert list(keys() != before) == [False, False, False]
+    assert list(keys(cfg=wary) != told) == [True, False, False]
     with torch.no_grad():
         next(tiny_model.dynamics.parameters()).add_(1.0)
     assert list(keys() != before) == [True, True, False]  # the true state does not pass through the weights

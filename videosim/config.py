@@ -189,7 +189,9 @@ class AgentConfig:
     envs: int = 32  # environments side by side
     imagined_starts: str = "data"  # imagined fragments begin anywhere in the "data", or as the "task" does
     imagined_horizon: int = 60  # steps of an imagined fragment
-    max_uncertainty: float | None = None  # ends imagined fragments whose expected state error is larger
+    max_uncertainty: Any = (
+        None  # ends imagined fragments whose expected state error is larger; "calibrated": the card's
+    )
     uncertainty_penalty: float = 0.0  # taken from the imagined reward, per unit of uncertainty
     learning_rate: float = 1e-3  # decays linearly
     gamma: float = 0.99
