@@ -148,7 +148,7 @@ class TrainConfig:
     evaluate_every: int = 1000  # steps between two scores on held-out episodes; the best average is kept
     score_horizon: int = 60  # open-loop steps of a score
     score_windows: int = 256  # starts of a score
-    contexts: int = 768  # start clips that travel with the checkpoint, from anywhere in the data
+    contexts: int = 512  # start clips that travel with the checkpoint, from anywhere in the data
     task_contexts: int = 256  # and from the beginnings of episodes that began as the task does
     context_frames: int = 5  # frames of a start clip
 
