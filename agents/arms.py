@@ -16,9 +16,10 @@ import numpy as np
 from videosim.agents.learn import PLACES, learn
 from videosim.agents.policy import Policy
 from videosim.agents.settings import digest, digest_tensors, fingerprint
-from videosim.config import AgentConfig, WorldConfig, to_dict
+from videosim.config import AgentConfig, WorldConfig
 from videosim.envs.dream import CALIBRATED
 from videosim.envs.observations import Filter, Observer, TrueState
+from videosim.model_config import to_dict
 from videosim.run import Run
 from videosim.world_model import WorldModel
 

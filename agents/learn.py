@@ -19,11 +19,12 @@ from stable_baselines3.common.vec_env import VecEnv
 from videosim.agents.policy import Policy, policy_kwargs
 from videosim.agents.resume import SAVE_EVERY_S, Curve, drop_training, restore_training, save_training
 from videosim.agents.sb3 import ImaginationVecEnv, PhysicsVecEnv
-from videosim.config import AgentConfig, WorldConfig, to_dict
+from videosim.config import AgentConfig, WorldConfig
 from videosim.envs.observations import Filter, Observer, TrueState
 from videosim.envs.pool import PhysicsPool
 from videosim.envs.video_sim import VideoSimVectorEnv
 from videosim.errors import VideoSimError
+from videosim.model_config import to_dict
 from videosim.run import Bar, write_atomically
 from videosim.world_model import WorldModel
 

@@ -19,8 +19,9 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.ppo.policies import MlpPolicy as PPOPolicy
 from stable_baselines3.sac.policies import MlpPolicy as SACPolicy
 
-from videosim.config import AgentConfig, to_dict
+from videosim.config import AgentConfig
 from videosim.errors import VideoSimError
+from videosim.model_config import to_dict
 from videosim.run import write_atomically
 
 POLICIES: dict[str, type[BasePolicy]] = {"ppo": PPOPolicy, "sac": SACPolicy}

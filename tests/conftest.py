@@ -9,8 +9,8 @@ import pytest
 import torch
 from sum_world import SPEC, episode
 
-from videosim.config import ConvTokenizerConfig, HeadsConfig, ModelConfig, RecurrentConfig
 from videosim.data.store import EpisodeStore
+from videosim.model_config import ConvTokenizerConfig, HeadsConfig, ModelConfig, RecurrentConfig
 from videosim.types import ActionSpec, FrameSpec, SensorSpec, WorldSpec
 from videosim.world_model import Contexts, WorldModel
 

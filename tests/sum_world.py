@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from videosim.config import ConvTokenizerConfig, HeadsConfig, ModelConfig, RecurrentConfig
+from videosim.model_config import ConvTokenizerConfig, HeadsConfig, ModelConfig, RecurrentConfig
 from videosim.types import ActionSpec, Episode, FrameSpec, SensorSpec, WorldSpec
 
 GAIN, SIZE, STEPS = 0.2, 16, 20

@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 
 from videosim.agents.demo import main
-from videosim.config import AgentConfig, DemoConfig, GapConfig, to_dict
+from videosim.config import AgentConfig, DemoConfig, GapConfig
 from videosim.envs.physics import PhysicsEnv
 from videosim.errors import VideoSimError
+from videosim.model_config import to_dict
 from videosim.run import Run
 from videosim.video import write_film
 from videosim.world_model import WorldModel

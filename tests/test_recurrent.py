@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from videosim import recurrent
-from videosim.config import DynamicsConfig, RecurrentConfig
 from videosim.dynamics import Dynamics, build_dynamics
 from videosim.errors import VideoSimError
+from videosim.model_config import DynamicsConfig, RecurrentConfig
 
 TOKENS, WIDTH, ACTION, SENSORS = 4, 3, 5, 2
 CONFIG = RecurrentConfig(memory=8, hidden=16, input_noise=0.0)

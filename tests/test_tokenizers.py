@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from videosim.config import ConvTokenizerConfig
 from videosim.errors import VideoSimError
+from videosim.model_config import ConvTokenizerConfig
 from videosim.tokenizers import ConvTokenizer, Keypoints
 from videosim.types import FrameSpec
 

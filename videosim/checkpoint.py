@@ -16,8 +16,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from videosim.config import ModelConfig, from_dict, to_dict
 from videosim.errors import VideoSimError
+from videosim.model_config import ModelConfig, from_dict, to_dict
 from videosim.types import WorldSpec
 from videosim.world_model import Contexts, WorldModel
 

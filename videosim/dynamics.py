@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from videosim.config import DynamicsConfig, RecurrentConfig
 from videosim.errors import VideoSimError
+from videosim.model_config import DynamicsConfig, RecurrentConfig
 
 State = dict[str, Tensor]
 

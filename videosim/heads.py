@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from videosim.config import HeadsConfig
 from videosim.layers import network, small
+from videosim.model_config import HeadsConfig
 
 
 class Ensemble(nn.Module):

@@ -21,9 +21,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from videosim.config import RecurrentConfig
 from videosim.dynamics import Dreamt, Dynamics, DynamicsLoss, State
 from videosim.layers import network, small
+from videosim.model_config import RecurrentConfig
 
 # Standard deviations, log-uniform, of how far off the states are that training moves on. A run must lead back from
 # states that cannot be, a pole of the wrong length or a hand beside its arm: a policy finds any of them that pays.

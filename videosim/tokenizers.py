@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from videosim.config import ConvTokenizerConfig, TokenizerConfig
 from videosim.errors import VideoSimError
+from videosim.model_config import ConvTokenizerConfig, TokenizerConfig
 from videosim.types import FrameSpec
 
 

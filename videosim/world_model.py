@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from videosim.actions import ActionTokens
-from videosim.config import ModelConfig
 from videosim.dynamics import State, build_dynamics
 from videosim.errors import VideoSimError
 from videosim.heads import Heads
+from videosim.model_config import ModelConfig
 from videosim.tokenizers import build_tokenizer
 from videosim.types import WorldSpec
 

@@ -1,0 +1,102 @@
+"""Everything that decides the shapes of a world model's weights, free of torch.
+
+``to_dict``/``from_dict`` store it in a checkpoint by its ``kind``, so that a file can never name code to import.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from videosim.errors import VideoSimError
+
+
+@dataclass
+class TokenizerConfig:
+    """Base of every tokenizer configuration."""
+
+    kind: str = ""
+
+
+@dataclass
+class ConvTokenizerConfig(TokenizerConfig):
+    """Strided convolutions to a grid of continuous tokens bounded by tanh, and to the places of keypoints."""
+
+    kind: str = "conv"
+    channels: int = 8  # numbers per token
+    keypoints: int = 16  # places in the picture, two numbers each, that follow the grid as further tokens
+    widths: list[int] = field(default_factory=lambda: [16, 32, 48, 64])  # channels after each halving of the frame
+    moving_weight: float = 20.0  # extra loss weight per unit of |frame - background|, at most 1
+    sensor_weight: float = 1.0  # loss weight of reading the sensors off two consecutive frames' latents
+
+
+@dataclass
+class DynamicsConfig:
+    """Base of every dynamics configuration."""
+
+    kind: str = ""
+
+
+@dataclass
+class RecurrentConfig(DynamicsConfig):
+    """Deterministic recurrent core: one pass a step, a state of constant size."""
+
+    kind: str = "recurrent"
+    memory: int = 256  # numbers of the recurrent state
+    hidden: int = 256  # width of the other layers
+    discount: float = 0.98  # loss weight of the open-loop steps: 1, discount, discount**2, …
+    input_noise: float = 0.02  # standard deviation added to the standardised latents that training absorbs
+    state_weight: float = 20.0  # loss weight of what the frames say about the sensors, beside the latents' error
+
+
+@dataclass
+class HeadsConfig:
+    """What reads reward, termination and uncertainty off the states of any dynamics."""
+
+    hidden: int = 128  # width of the layers of reward and termination; the ensemble has half
+    state: int = 128  # width of what reads both off the physical state alone, before the picture is asked; 0: nothing
+    members: int = 5  # ensemble size behind ``uncertainty``
+
+
+@dataclass
+class ModelConfig:
+    """Everything that decides the shapes of a world model's weights."""
+
+    tokenizer: Any = field(default_factory=ConvTokenizerConfig)
+    dynamics: Any = field(default_factory=RecurrentConfig)
+    heads: HeadsConfig = field(default_factory=HeadsConfig)
+    max_action_size: int = 8  # numbers of the longest action the model can take
+    embodiments: int = 1  # kinds of body that share the model, each with an embedding of its own
+
+
+KINDS: dict[str, type] = {"conv": ConvTokenizerConfig, "recurrent": RecurrentConfig}
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A config dataclass as plain JSON types."""
+    return asdict(config)
+
+
+def from_dict(cls: type, data: dict[str, Any]) -> Any:
+    """Build ``cls`` from ``to_dict``'s output. A dict with a ``kind`` becomes the class registered for it.
+
+    Raises VideoSimError on an unknown kind, an unknown key or a missing mapping.
+    """
+    if not isinstance(data, dict):
+        raise VideoSimError(f"{cls.__name__} needs a mapping of settings, not {type(data).__name__}")
+    if "kind" in data:
+        if data["kind"] not in KINDS:
+            raise VideoSimError(f"unknown kind {data['kind']!r}; this version of videosim knows {sorted(KINDS)}")
+        cls = KINDS[data["kind"]]
+    known = {f.name: f for f in fields(cls)}
+    unknown = sorted(set(data) - set(known))
+    if unknown:
+        raise VideoSimError(f"{cls.__name__} has no setting {unknown[0]!r}; it has {sorted(known)}")
+    values = {}
+    for name, value in data.items():
+        if name in ("tokenizer", "dynamics") and isinstance(value, dict) and "kind" not in value:
+            raise VideoSimError(f"the {name} settings name no kind; this version of videosim knows {sorted(KINDS)}")
+        if isinstance(value, dict) and ("kind" in value or name == "heads"):
+            value = from_dict(HeadsConfig, value)
+        values[name] = value
+    return cls(**values)
