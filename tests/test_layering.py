@@ -30,7 +30,17 @@ NEEDS = {  # of all that lies below, these packages may see no more
     "data": {"types", "config", "errors", "run", "data"},
     "audits": {"envs", "types", "statistics", "metrics", "errors", "config", "audits"},
 }
-TORCH_FREE = ["types.py", "config.py", "model_config.py", "errors.py", "run.py", "cli.py", "compose.py", "registration.py", "__init__.py"]
+TORCH_FREE = [
+    "types.py",
+    "config.py",
+    "model_config.py",
+    "errors.py",
+    "run.py",
+    "cli.py",
+    "compose.py",
+    "registration.py",
+    "__init__.py",
+]
 TORCH_FREE_FOLDERS = ["videosim/data"]
 TORCH_FREE_FILES = ["envs/physics.py", "envs/push.py", "envs/spaces.py"]
 

@@ -144,6 +144,8 @@ def test_appending_never_moves_an_episode_across_the_split(store: EpisodeStore) 
         assert sorted(grown_train + grown_test) == list(range(len(store)))
     assert 0.1 < len(grown_test) / len(store) < 0.5
     assert store.split(0.0)[1] == [] and store.split(1.0)[0] == []
+    few = [len(side) for share in (1e-9, 1.0 - 1e-9) for side in store.split(share)]
+    assert few == [len(store) - 1, 1, 1, len(store) - 1]  # no side of a short log is empty
 
 
 # --- faults -----------------------------------------------------------------------------------------------------------

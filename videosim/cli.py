@@ -43,6 +43,17 @@ COMMANDS: dict[str, Command] = {
         "videosim.agents.demo:main",
     ),
     "collect": Command("physics rollouts into an episode store", "CollectConfig", "videosim.commands:collect", "data"),
+    "import": Command(
+        "a log that another program recorded into an episode store",
+        "ImportConfig",
+        "videosim.data.importing:main",
+        "data",
+    ),
+    "check": Command(
+        "clock and ranges of a store, and whether its actions belong to its frames",
+        "CheckConfig",
+        "videosim.data.alignment:main",
+    ),
     "train": Command("an episode store into a checkpoint of the world model", "TrainConfig", "videosim.train:main"),
     "loop": Command(
         "rounds of collecting with the imagined policy and fine-tuning the model",

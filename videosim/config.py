@@ -81,6 +81,31 @@ class CollectConfig:
     policy_share: float = 0.5  # share of the episodes in which it acts
 
 
+@dataclass
+class ImportConfig:
+    """`videosim import`: a log that another program has recorded, into an episode store."""
+
+    source: str = ""  # folder of the log
+    format: str = ""  # "donkeycar" or "named_frames"; empty: found out
+    world: str = ""  # name of the world in the store; empty: the format's
+    rate: float = 0.0  # frames a second, in place of the log's time stamps; 0: what they say
+    action_offset_s: float = 0.0  # how much later than its own time an action shows in the picture
+    height: int = 64
+    width: int = 64
+    crop: list[float] = field(default_factory=lambda: [0.0, 0.0, 1.0, 1.0])  # top, left, bottom, right, as fractions
+    swap_channels: bool = False  # the log's pictures have red and blue swapped
+    episode_frames: int = 251  # frames of an episode at most: a long drive is cut
+    shortest: int = 10  # frames of an episode at least: what is shorter is left out
+    licence: str = ""  # of the log, kept with the store
+
+
+@dataclass
+class CheckConfig:
+    """`videosim check`: does a store hang together?"""
+
+    data: str = ""  # folder of the episode store
+
+
 # --- agents ----------------------------------------------------------------------------------------------------------
 
 

@@ -24,12 +24,13 @@ State = dict[str, Tensor]
 class Dreamt:
     """The first ``b`` rows of a batch as they would be used: some frames absorbed, the others imagined, no gradients.
 
-    features ``(b, T+1, F)``, sensors ``(b, T+1, S)`` standardised, age ``(b, T+1)`` imagined steps since the last real
-    frame.
+    features ``(b, T+1, F)``, sensors ``(b, T+1, S)`` standardised, latents ``(b, T+1, N*D)``, age ``(b, T+1)`` imagined
+    steps since the last real frame.
     """
 
     features: Tensor
     sensors: Tensor
+    latents: Tensor
     age: Tensor
 
 

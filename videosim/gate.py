@@ -48,6 +48,8 @@ def tokenizer_gate(model: WorldModel, train: Corpus, test: Corpus, seed: int) ->
         "psnr_full": float(np.mean(psnr(frames, decoded))),
         "psnr_moving": float(np.mean(psnr(frames[moving], decoded[moving], mask[moving]))),
     }
+    if not model.spec.sensors.size:
+        return {**result, "probe": {}}
     x, y = _pairs(model, train, PROBE_PAIRS, rng)
     x_test, y_test = _pairs(model, test, PROBE_PAIRS // 4, rng)
     mean, std = y.mean(0), y.std(0).clamp(min=1e-3)

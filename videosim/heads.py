@@ -4,9 +4,10 @@ Where a log has sensors, reward and termination are read off them first; the fea
 sensors leave open. Read off the features alone they are whatever the picture seems to promise, and a policy finds the
 pictures that promise most.
 
-``uncertainty`` is the model's own estimate of its state error: an ensemble, each member predicting mean and variance of
-the error that the imagined sensors have made (deep ensembles, Lakshminarayanan et al. 2017, eq. 1). Members share no
-weights and learn from different halves of every batch, so far from the data they disagree.
+``uncertainty`` is the model's own estimate of its state error, or of its latents' where a log has no sensors: an
+ensemble, each member predicting mean and variance of the error that was made (deep ensembles, Lakshminarayanan et al.
+2017, eq. 1). Members share no weights and learn from different halves of every batch, so far from the data they
+disagree.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Heads(nn.Module):
         if sensors and config.state:
             self.known = network(2 * sensors + action_width, config.state, nn.Linear(config.state, 2))
             small(last)  # what the sensors leave open
-        self.error = Ensemble(config.members, features + action_width + 1, config.hidden // 2, 2 * sensors)
+        self.error = Ensemble(config.members, features + action_width + 1, config.hidden // 2, 2 * max(sensors, 1))
 
     def from_sensors(self, sensors: Tensor, action: Tensor, next_sensors: Tensor) -> Tensor:
         """What the standardised sensors ``(…, S)`` on both sides tell: reward and logit ``(…, 2)``."""
@@ -68,8 +69,9 @@ class Heads(nn.Module):
         return mean, log_std.clamp(-7.0, 3.0)
 
     def error_std(self, action: Tensor, next_features: Tensor, age: Tensor) -> Tensor:
-        """Expected standard error of each standardised sensor of the next state, ``(B, S)``: the spread of the mixture,
-        noise within members and disagreement between them."""
+        """Expected standard error of each standardised sensor of the next state, ``(B, S)``; without sensors of the
+        standardised latents, root mean square, ``(B, 1)``. It is the spread of the mixture, noise within members and
+        disagreement between them."""
         mean, log_std = self._members(action, next_features, age)
         return ((2.0 * log_std).exp().mean(0) + mean.square().mean(0)).sqrt()
 

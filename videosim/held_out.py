@@ -12,6 +12,7 @@ from videosim.metrics import STATE_ERROR_LIMIT
 from videosim.world_model import WorldModel
 
 EARLY = 15  # steps
+LATENT_ERROR_LIMIT = 0.5  # standard deviations
 CONTEXT = 8  # frames absorbed before the model is on its own
 
 
@@ -19,14 +20,13 @@ CONTEXT = 8  # frames absorbed before the model is on its own
 def open_loop_scores(model: WorldModel, corpus: Corpus, horizon: int, count: int, seed: int) -> dict[str, float]:
     """Dream ``horizon`` steps from ``count`` random starts of ``corpus`` under the recorded actions.
 
-    ``horizon_frames``: median first step at which the state error (root mean square over sensors, each as a fraction of
-    its range) passes 10 %; ``state_error_{5,15,50}``; ``state_error_early``, the mean over the first 15 steps, and
-    ``state_error_mean``, over the horizon; ``reward_error``: absolute
+    ``horizon_frames``: median first step at which the error (``WorldModel.state_error``) passes 10 % of the sensors'
+    range, without sensors half a standard deviation of the latents; ``error_{5,15,50}``; ``error_early``, the mean over
+    the first 15 steps, and ``error_mean``, over the horizon; ``reward_error``: absolute
     error of the mean reward per step, in rewards; ``uncertainty_spearman``: rank correlation of uncertainty with the
-    true state error; ``filter_error``: the state error while every frame is seen, after the first half of the window;
-    ``uncertainty_threshold``: the uncertainty that 95 % of the steps with a state error under 10 % stay below.
-    State errors and uncertainties are fractions of the sensors' range. Raises VideoSimError when no episode is long
-    enough.
+    true error; ``filter_error``: the state error while every frame is seen, after the first half of the window;
+    ``uncertainty_threshold``: the uncertainty that 95 % of the steps within the limit stay below. Raises VideoSimError
+    when no episode is long enough.
     """
     length = min(CONTEXT - 1 + horizon, int(np.max(corpus.lengths)))
     starts = corpus.starts(length)
@@ -37,13 +37,12 @@ def open_loop_scores(model: WorldModel, corpus: Corpus, horizon: int, count: int
     errors, doubts, rewards = [], [], []
     for t in range(CONTEXT - 1, length):
         state, out = model.step(state, batch["actions"][:, t])
-        relative = (out.sensors - batch["sensors"][:, t + 1]) / model.sensor_span
-        errors.append(relative.square().mean(-1).sqrt())
+        errors.append(model.state_error(state, batch["sensors"][:, t + 1], batch["latents"][:, t + 1]))
         doubts.append(out.uncertainty)
         rewards.append(out.rewards)
     error = torch.stack(errors, 1)
     filtered = _filter_error(model, batch, length)
-    passed = error > STATE_ERROR_LIMIT
+    passed = error > (STATE_ERROR_LIMIT if model.spec.sensors.size else LATENT_ERROR_LIMIT)
     first = torch.where(passed.any(1), passed.int().argmax(1) + 1, error.shape[1])
     reward_error = (torch.stack(rewards, 1) - batch["rewards"][:, CONTEXT - 1 :]).abs().mean()
     doubt = torch.stack(doubts, 1)
@@ -51,9 +50,9 @@ def open_loop_scores(model: WorldModel, corpus: Corpus, horizon: int, count: int
     sound = doubt[~passed] if bool((~passed).any()) else doubt.flatten()
     return {
         "horizon_frames": float(first.float().median()),
-        **{f"state_error_{h}": float(error[:, h - 1].mean()) for h in (5, 15, 50) if h <= error.shape[1]},
-        "state_error_early": float(error[:, :EARLY].mean()),
-        "state_error_mean": float(error.mean()),
+        **{f"error_{h}": float(error[:, h - 1].mean()) for h in (5, 15, 50) if h <= error.shape[1]},
+        "error_early": float(error[:, :EARLY].mean()),
+        "error_mean": float(error.mean()),
         "reward_error": float(reward_error),
         "filter_error": filtered,
         "uncertainty_spearman": float(np.nan_to_num(rank)),
@@ -67,6 +66,5 @@ def _filter_error(model: WorldModel, batch: dict[str, torch.Tensor], length: int
     errors = []
     for t in range(length):
         state = model.observe(state, batch["actions"][:, t], batch["latents"][:, t + 1])
-        relative = (model.sensors(state) - batch["sensors"][:, t + 1]) / model.sensor_span
-        errors.append(relative.square().mean(-1).sqrt())
+        errors.append(model.state_error(state, batch["sensors"][:, t + 1], batch["latents"][:, t + 1]))
     return float(torch.stack(errors[length // 2 :]).mean())

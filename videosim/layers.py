@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
+
 from torch import nn
+
+
+def linear(inputs: int, outputs: int) -> nn.Linear:
+    """A layer that may have no outputs, where a log has no sensors, without a word of torch's about it."""
+    with warnings.catch_warnings():
+        if not outputs:
+            warnings.simplefilter("ignore", UserWarning)
+        return nn.Linear(inputs, outputs)
 
 
 def network(inputs: int, hidden: int, last: nn.Linear) -> nn.Sequential:

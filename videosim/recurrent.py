@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from videosim.dynamics import Dreamt, Dynamics, DynamicsLoss, State
-from videosim.layers import network, small
+from videosim.layers import linear, network, small
 from videosim.model_config import RecurrentConfig
 
 # Standard deviations, log-uniform, of how far off the states are that training moves on. A run must lead back from
@@ -58,7 +58,7 @@ class RecurrentDynamics(Dynamics):
         self.tokens, self.width = tokens, width
         size, memory, hidden = tokens * width, config.memory, config.hidden
         self.feature_size = memory + size + sensors
-        self.transition = network(sensors + action_width, hidden, nn.Linear(hidden, sensors))
+        self.transition = network(sensors + action_width, hidden, linear(hidden, sensors))
         self.inputs = nn.Sequential(
             nn.Linear(2 * size + sensors + action_width, hidden), nn.LayerNorm(hidden), nn.SiLU()
         )
@@ -69,11 +69,9 @@ class RecurrentDynamics(Dynamics):
             nn.Linear(hidden, hidden), nn.SiLU(),
         )  # fmt: skip
         self.latent_increment = small(nn.Linear(hidden, size))
-        self.sensor_increment = small(nn.Linear(memory, sensors))
-        self.reader = network(2 * size, hidden, nn.Linear(hidden, sensors))
-        self.correction = network(
-            memory + 2 * sensors + size, hidden, small(nn.Linear(hidden, sensors * (sensors + 1)))
-        )
+        self.sensor_increment = small(linear(memory, sensors))
+        self.reader = network(2 * size, hidden, linear(hidden, sensors))
+        self.correction = network(memory + 2 * sensors + size, hidden, small(linear(hidden, sensors * (sensors + 1))))
 
     def _move(self, sensors: Tensor, action: Tensor) -> Tensor:
         """Increment of the physical state under ``action``, in units of a typical step."""
@@ -220,5 +218,6 @@ class RecurrentDynamics(Dynamics):
         return Dreamt(
             features=torch.stack([self.features(s) for s in states], 1),
             sensors=torch.stack([s["sensors"] for s in states], 1),
+            latents=torch.stack([s["latents"] for s in states], 1),
             age=torch.stack([s["age"] for s in states], 1),
         )

@@ -16,6 +16,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from videosim.errors import VideoSimError
+from videosim.layers import linear
 from videosim.model_config import ConvTokenizerConfig, TokenizerConfig
 from videosim.types import FrameSpec
 
@@ -133,7 +134,7 @@ class ConvTokenizer(Tokenizer):
             nn.SiLU(),
             nn.Linear(256, 256),
             nn.SiLU(),
-            nn.Linear(256, sensors),
+            linear(256, sensors),
         )
 
     def _encode(self, images: Tensor) -> Tensor:

@@ -122,7 +122,7 @@ def _build(cfg: TrainConfig, store: EpisodeStore, train: Corpus) -> WorldModel:
 def train_tokenizer(model: WorldModel, cfg: TrainConfig, train: Corpus, run: Run) -> float:
     """Fit the tokenizer on random pairs of consecutive frames."""
     starts = train.starts(1)
-    mean, std = train.sensors.mean(0), train.sensors.std(0).clamp(min=1e-3)
+    mean, std = _mean_and_std(train.sensors, 1e-3)
 
     def loss(step: int, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         where = starts[torch.randint(len(starts), (cfg.tokenizer_batch,), generator=rng).numpy()]
@@ -134,15 +134,25 @@ def train_tokenizer(model: WorldModel, cfg: TrainConfig, train: Corpus, run: Run
         return fit("tokenizer", model.tokenizer, loss, schedule, run.folder, cfg.seed, bar)
 
 
+def _mean_and_std(values: Tensor, floor: float) -> tuple[Tensor, Tensor]:
+    """Of every column of ``values`` ``(F, …)``, of which a log without sensors has none."""
+    if not values.numel():
+        return values.new_zeros(values.shape[1:]), values.new_ones(values.shape[1:])
+    return values.mean(0), values.std(0).clamp(min=floor)
+
+
 def _set_scales(model: WorldModel, train: Corpus) -> None:
     def scale(name: str, values: Tensor, floor: float) -> None:
-        getattr(model, f"{name}_mean").copy_(values.mean(0))
-        getattr(model, f"{name}_std").copy_(values.std(0).clamp(min=floor))
+        mean, std = _mean_and_std(values, floor)
+        getattr(model, f"{name}_mean").copy_(mean)
+        getattr(model, f"{name}_std").copy_(std)
 
     # A number that hardly varies must not be blown up to unit noise.
     scale("latent", train.latents, 0.05)
     scale("sensor", train.sensors, 1e-3)
     scale("reward", train.rewards, 1e-3)
+    if not model.spec.sensors.size:
+        return
     where = train.starts(1)
     before = train.first[where[:, 0]] + where[:, 1]
     sensors = (train.sensors - model.sensor_mean) / model.sensor_std
@@ -229,7 +239,7 @@ def train_dynamics(model: WorldModel, cfg: TrainConfig, train: Corpus, test: Cor
     def evaluate() -> dict[str, float]:
         scores = open_loop_scores(model, test, cfg.score_horizon, cfg.score_windows, cfg.seed)
         # Early errors: late ones favour a model that, past what can be predicted, fades to the mean.
-        return {"score": scores["state_error_early"], **scores}
+        return {"score": scores["error_early"], **scores}
 
     with run.progress(cfg.dynamics_steps, "dynamics", "steps") as bar:
         schedule = Schedule(cfg.dynamics_steps, cfg.dynamics_rate, evaluate_every=cfg.evaluate_every)
@@ -250,7 +260,11 @@ def imagination_loss(
     reward_term, end_term = _outcome_loss(model, batch, *outcome)
     dreamt, rows = core.dreamt, len(core.dreamt.age)
     real = valid[:rows]
-    error = (sensors[:rows] - dreamt.sensors)[:, 1:][real]
+    if sensors.shape[-1]:
+        error = (sensors[:rows] - dreamt.sensors)[:, 1:][real]
+    else:
+        missed = latents[:rows].flatten(2) - dreamt.latents
+        error = missed.square().mean(-1, keepdim=True).sqrt()[:, 1:][real]
     error_term = model.heads.error_loss(
         tokens[:rows][real], dreamt.features[:, 1:][real], dreamt.age[:, 1:][real], error, rng
     )

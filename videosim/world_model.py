@@ -32,7 +32,7 @@ class StepOut:
     """One imagined transition of B rows.
 
     latents ``(B, N, D)``, rewards ``(B,)`` in the world's units, terminated_prob ``(B,)`` in [0, 1], uncertainty
-    ``(B,)``: the expected state error as a fraction of the sensors' range, sensors ``(B, S)`` in their units.
+    ``(B,)``: the expected ``WorldModel.state_error``, sensors ``(B, S)`` in their units.
     """
 
     latents: Tensor
@@ -142,7 +142,9 @@ class WorldModel(nn.Module):
         state, z = self.dynamics.step(state, token, rngs)
         after = self.dynamics.features(state)
         reward, logit = self.heads(before, token, after, sensors, self.dynamics.sensors(state))
-        error = self.heads.error_std(token, after, state["age"]) * self.sensor_std / self.sensor_span
+        error = self.heads.error_std(token, after, state["age"])
+        if self.spec.sensors.size:
+            error = error * self.sensor_std / self.sensor_span
         return state, StepOut(
             latents=z * self.latent_std + self.latent_mean,
             rewards=reward * self.reward_std + self.reward_mean,
@@ -150,6 +152,13 @@ class WorldModel(nn.Module):
             uncertainty=error.square().mean(-1).sqrt(),
             sensors=self.sensors(state),
         )
+
+    def state_error(self, state: State, sensors: Tensor, latents: Tensor) -> Tensor:
+        """How far ``state`` is off the true sensors ``(B, S)``, root mean square of fractions of their ranges; without
+        sensors, off the raw latents ``(B, N, D)`` of the true frame, in standard deviations: ``(B,)``."""
+        if self.spec.sensors.size:
+            return ((self.sensors(state) - sensors) / self.sensor_span).square().mean(-1).sqrt()
+        return ((self.latents(state) - latents) / self.latent_std).flatten(1).square().mean(-1).sqrt()
 
     def latents(self, state: State) -> Tensor:
         """Raw latents ``(B, N, D)`` of the state's newest frame."""

@@ -110,14 +110,17 @@ class EpisodeStore:
 
     def split(self, held_out: float = 0.1) -> tuple[list[int], list[int]]:
         """Episode numbers to train on and to test on. An episode's side follows from its seed and behaviour alone, so
-        appending never moves one; the share held out is ``held_out`` on average."""
+        appending never moves one; the share held out is ``held_out`` on average. Of a few episodes, where that leaves a
+        side empty, the one that comes closest goes there."""
         if not 0.0 <= held_out <= 1.0:
             raise VideoSimError(f"held_out is a share between 0 and 1, not {held_out}")
-        sides: tuple[list[int], list[int]] = ([], [])
-        for number, (seed, behaviour) in enumerate(zip(self.seeds, self.behaviours, strict=True)):
-            digest = hashlib.blake2b(f"{seed}|{behaviour}".encode(), digest_size=8).digest()
-            sides[int.from_bytes(digest, "big") / 2.0**64 < held_out].append(number)
-        return sides
+        facts = zip(self.seeds, self.behaviours, strict=True)
+        digests = (hashlib.blake2b(f"{seed}|{behaviour}".encode(), digest_size=8).digest() for seed, behaviour in facts)
+        place = np.array([int.from_bytes(digest, "big") / 2.0**64 for digest in digests])
+        test = place < held_out
+        if len(place) > 1 and 0.0 < held_out < 1.0 and test.all() != (~test).all():
+            test[place.argmin() if not test.any() else place.argmax()] ^= True
+        return np.flatnonzero(~test).tolist(), np.flatnonzero(test).tolist()
 
     # --- reading -----------------------------------------------------------------------------------------------------
 

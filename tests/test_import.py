@@ -1,0 +1,256 @@
+"""Logs in: every frame keeps the action that belongs to it, cuts are kept, and a store that does not hang together is
+told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from videosim.config import CheckConfig, ImportConfig
+from videosim.data import alignment, importing
+from videosim.data.formats import detect, read
+from videosim.data.store import EpisodeStore
+from videosim.errors import VideoSimError
+from videosim.run import Console, Run
+
+REAL = Path(__file__).parents[2] / "shared" / "data" / "driving"
+
+
+def angle(number: int) -> float:
+    """What the driver does at a record: no two neighbours alike."""
+    return round(float(np.sin(0.7 * number)), 3)
+
+
+def picture(number: int) -> np.ndarray:
+    """The action burnt into the pixels: a grey level that says ``angle(number)``."""
+    return np.full((24, 32, 3), round(127 + 100 * angle(number)), np.uint8)
+
+
+def write_tub(folder: Path, records: int = 40, step_ms: int = 50, **changed: Any) -> Path:
+    """A donkeycar tub v2 in its true layout, two catalogues; ``changed``: deleted, sessions, late_ms, grey."""
+    (folder / "images").mkdir(parents=True)
+    rows = []
+    for n in range(records):
+        name = f"{n}_cam_image_array_.jpg"
+        image = Image.fromarray(picture(n))
+        (image.convert("L") if changed.get("grey") else image).save(folder / "images" / name, quality=95)
+        late = changed.get("late_ms", {}).get(n, 0)
+        rows.append(
+            {
+                "_index": n,
+                "_session_id": changed.get("sessions", {}).get(n, "a"),
+                "_timestamp_ms": 1_600_000_000_000 + n * step_ms + late,
+                "cam/image_array": name,
+                "user/angle": angle(n),
+                "user/throttle": 0.5,
+                "user/mode": "user",
+            }
+        )
+    half = records // 2
+    for number, part in enumerate((rows[:half], rows[half:])):
+        (folder / f"catalog_{number}.catalog").write_text("".join(json.dumps(row) + "\n" for row in part))
+    state = {"paths": ["catalog_0.catalog", "catalog_1.catalog"], "deleted_indexes": changed.get("deleted", [])}
+    lines: list[Any] = [["cam/image_array", "user/angle"], ["image_array", "float"], {}, {"created_at": 0.0}, state]
+    (folder / "manifest.json").write_text("\n".join(json.dumps(line) for line in lines))
+    return folder
+
+
+def brought_in(source: Path, out: Path, **settings: Any) -> EpisodeStore:
+    cfg = ImportConfig(source=str(source), **{"height": 16, "width": 16, "shortest": 2, **settings})
+    with Run("import", cfg, out, Console(quiet=True)) as run:
+        importing.main(cfg, run)
+    return EpisodeStore.open(out)
+
+
+def checked(store: Path, out: Path) -> dict[str, Any]:
+    cfg = CheckConfig(data=str(store))
+    with Run("check", cfg, out, Console(quiet=True)) as run:
+        alignment.main(cfg, run)
+    return {name: figure["value"] for name, figure in run.figures.items()}
+
+
+def misaligned(store: EpisodeStore, shift: int = 0) -> float:
+    """Largest difference between an action and what is burnt into its frame (or the frame ``shift`` later)."""
+    worst = 0.0
+    for i in range(len(store)):
+        shown = -(store.frames(i)[:-1].mean((1, 2, 3)) - 127) / 100  # a tub's angle is positive to the right
+        steer = store.column("actions", i)[:, 0]
+        worst = max(worst, float(np.abs(shown[shift:] - steer[: len(steer) - shift]).max()))
+    return worst
+
+
+def test_every_frame_keeps_its_action(tmp_path: Path) -> None:
+    store = brought_in(write_tub(tmp_path / "tub"), tmp_path / "out", episode_frames=15)
+    assert store.world.action.names == ("steer", "throttle") and store.world.fps == 20
+    assert misaligned(store) < 0.03 < 0.3 < misaligned(store, 1)
+    assert [n + 1 for n in store.lengths] == [15, 15, 12]  # a cut repeats its frame
+    assert sum(store.lengths) == 39
+    assert np.allclose(np.diff(store.column("time", 1)), 0.05)
+
+
+def test_an_action_that_shows_later_is_brought_to_its_frame(tmp_path: Path) -> None:
+    store = brought_in(write_tub(tmp_path / "tub"), tmp_path / "out", action_offset_s=0.1)
+    steer, shown = store.column("actions", 0)[:, 0], -(store.frames(0)[:-1].mean((1, 2, 3)) - 127) / 100
+    assert np.abs(shown[:-2] - steer[2:]).max() < 0.03
+    assert store.frames_total == 38
+
+
+def test_nothing_leads_over_a_cut(tmp_path: Path) -> None:
+    sessions = {n: "b" for n in range(30, 40)}
+    tub = write_tub(tmp_path / "tub", deleted=[10, 11], sessions=sessions, late_ms={n: 400 for n in range(20, 40)})
+    store = brought_in(tub, tmp_path / "out")
+    assert [n + 1 for n in store.lengths] == [10, 8, 10, 10]
+    assert misaligned(store) < 0.03
+    with pytest.raises(VideoSimError, match="lower shortest"):
+        brought_in(tub, tmp_path / "none", shortest=11)
+
+
+def test_a_second_import_adds_what_is_new_and_nothing_else(tmp_path: Path) -> None:
+    tub = write_tub(tmp_path / "tub")
+    first = brought_in(tub, tmp_path / "out", episode_frames=15)
+    assert len(brought_in(tub, tmp_path / "out", episode_frames=15)) == len(first)
+    more = brought_in(write_tub(tmp_path / "other", 20), tmp_path / "out", episode_frames=15)
+    assert len(more) == len(first) + 2
+
+
+def test_stamps_that_no_camera_makes_need_a_rate(tmp_path: Path) -> None:
+    tub = write_tub(tmp_path / "tub", step_ms=3)
+    with pytest.raises(VideoSimError, match=r"333 frames/s.*rate="):
+        brought_in(tub, tmp_path / "out")
+    assert not (tmp_path / "out" / "meta").exists()
+    assert brought_in(tub, tmp_path / "out", rate=20.0).world.fps == 20
+
+
+def test_grey_swapped_and_cropped_pictures(tmp_path: Path) -> None:
+    assert misaligned(brought_in(write_tub(tmp_path / "grey", grey=True), tmp_path / "g")) < 0.03
+    tub = write_tub(tmp_path / "tub", 4)
+    for n in range(4):
+        half = np.zeros((24, 32, 3), np.uint8)
+        half[:, 16:, 0] = 255
+        Image.fromarray(half).save(tub / "images" / f"{n}_cam_image_array_.jpg", quality=100, subsampling=0)
+    right = brought_in(tub, tmp_path / "right", crop=[0.0, 0.5, 1.0, 1.0]).frames(0)[0].mean((0, 1))
+    assert right[0] > 220 and right[2] < 30
+    swapped = brought_in(tub, tmp_path / "swapped", swap_channels=True).frames(0)[0].mean((0, 1))
+    assert swapped[2] > 100 > 30 > swapped[0]
+
+
+def write_names(folder: Path, records: int = 30) -> Path:
+    folder.mkdir()
+    for n in range(records):
+        name = f"frame_{n:05d}_spd_0_agl_{round(90 * angle(n))}_mil_{n * 130}.jpg"
+        Image.fromarray(picture(n)).save(folder / name, quality=95)
+    return folder
+
+
+def test_names_that_are_the_log(tmp_path: Path) -> None:
+    folder = write_names(tmp_path / "drive")
+    next(folder.glob("frame_00012*")).unlink()
+    store = brought_in(folder, tmp_path / "out")
+    assert [n + 1 for n in store.lengths] == [12, 17] and misaligned(store) < 0.03
+    assert detect(folder) == "named_frames" and store.world.action.names == ("steer",)
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda tub: (tub / "manifest.json").write_text("{}"), "no donkeycar manifest"),
+        (lambda tub: (tub / "catalog_1.catalog").unlink(), "the manifest names it"),
+        (lambda tub: (tub / "catalog_0.catalog").write_text("{}\n"), "line 1 of"),
+        (lambda tub: (tub / "images" / "5_cam_image_array_.jpg").write_bytes(b"no"), "no picture"),
+    ],
+)
+def test_a_damaged_tub_is_named(tmp_path: Path, damage: Callable[[Path], Any], sentence: str) -> None:
+    tub = write_tub(tmp_path / "tub")
+    damage(tub)
+    with pytest.raises(VideoSimError, match=sentence):
+        brought_in(tub, tmp_path / "out")
+
+
+def test_bad_settings(tmp_path: Path) -> None:
+    tub = write_tub(tmp_path / "tub", 4)
+    for settings, sentence in (
+        ({"format": "tape"}, "choose donkeycar"),
+        ({"rate": -1.0}, "frames a second"),
+        ({"crop": [0.5, 0.0, 0.4, 1.0]}, "fractions"),
+        ({"shortest": 1}, "shortest >= 2"),
+    ):
+        with pytest.raises(VideoSimError, match=sentence):
+            brought_in(tub, tmp_path / "out", **settings)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(VideoSimError, match="no known format"):
+        read(tmp_path / "empty")
+    with pytest.raises(VideoSimError, match="no folder"):
+        read(tmp_path / "nowhere", "donkeycar")
+
+
+# --- does it hang together? ------------------------------------------------------------------------------------------
+
+
+def drive(lag: int, sign: float = 1.0, steps: int = 200) -> tuple[np.ndarray, np.ndarray]:
+    """Steering (T,), and frames (T+1, 32, 48, 3) of a far landscape that moves sideways ``lag`` frames after it."""
+    rng = np.random.default_rng(0)
+    steer = np.convolve(rng.normal(size=steps), np.ones(8) / 3.0, "same").clip(-1, 1)
+    land = np.convolve(rng.normal(size=4000), np.hanning(9), "same")
+    moved = np.concatenate([np.zeros(lag + 1), 3.0 * sign * steer])[: steps + 1]
+    place = 2000 - np.cumsum(moved)
+    rows = np.stack([np.interp(p + np.arange(48), np.arange(4000), land) for p in place])
+    grey = np.clip(127 + 30 * rows, 0, 255).astype(np.uint8)
+    return steer, np.broadcast_to(grey[:, None, :, None], (steps + 1, 32, 48, 3)).copy()
+
+
+@pytest.mark.parametrize("lag", [0, 2, 5])
+def test_the_lag_is_found(lag: int) -> None:
+    steer, frames = drive(lag)
+    found = alignment.lag_correlation([steer], [alignment.image_motion(frames)], 8)
+    assert int(found.argmax()) == lag and found[lag] > 0.95
+
+
+def test_image_motion_is_in_pixels_to_the_right() -> None:
+    steer, frames = drive(0)
+    assert np.median(np.abs(alignment.image_motion(frames) - 3.0 * steer)) < 0.15
+
+
+def test_wrong_labels_and_wrong_signs_are_rejected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    steer, frames = drive(1)
+    other = np.random.default_rng(1).permutation(steer)
+    for name, labels, images in (
+        ("right", steer, frames),
+        ("wrong", other, frames),
+        ("sign", steer, drive(1, -1.0)[1]),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        for n, image in enumerate(images[:-1]):
+            Image.fromarray(image).save(folder / f"frame_{n:05d}_spd_0_agl_{round(-90 * labels[n])}_mil_{n * 50}.png")
+        brought_in(folder, tmp_path / f"{name}-store", height=32, width=48)
+        figures = checked(tmp_path / f"{name}-store", tmp_path / f"{name}-check")
+        assert figures["accepted"] == (name == "right")
+        if name == "right":
+            assert figures["steer_motion_lag_s"] == pytest.approx(0.05)
+
+
+# --- real logs -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the development logs are not here")
+@pytest.mark.parametrize(
+    ("folder", "settings", "accepted", "lag_s"),
+    [
+        ("dev_donkeycar_tub_2020", {"rate": 20.0}, 1.0, 0.2),
+        ("extra_donkey_2016/sidewalk", {"swap_channels": True}, 1.0, 0.3),
+        ("extra_donkey_2016/whiteline2", {"swap_channels": True}, 0.0, None),
+    ],
+)
+def test_real_drives(
+    folder: str, settings: dict[str, Any], accepted: float, lag_s: float | None, tmp_path: Path
+) -> None:
+    brought_in(REAL / folder, tmp_path / "out", **{"height": 64, "width": 64, "shortest": 10, **settings})
+    figures = checked(tmp_path / "out", tmp_path / "check")
+    assert figures["accepted"] == accepted
+    assert lag_s is None or figures["steer_motion_lag_s"] == pytest.approx(lag_s, abs=0.03)
