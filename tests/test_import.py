@@ -18,6 +18,7 @@ from videosim.data.formats import detect, read
 from videosim.data.store import EpisodeStore
 from videosim.errors import VideoSimError
 from videosim.run import Console, Run
+from videosim.video import write_film
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "driving"
 
@@ -154,6 +155,62 @@ def test_names_that_are_the_log(tmp_path: Path) -> None:
     store = brought_in(folder, tmp_path / "out")
     assert [n + 1 for n in store.lengths] == [12, 17] and misaligned(store) < 0.03
     assert detect(folder) == "named_frames" and store.world.action.names == ("steer",)
+
+
+def write_udacity(folder: Path, records: int = 30) -> Path:
+    (folder / "IMG").mkdir(parents=True)
+    rows = []
+    for n in range(records):
+        name = f"center_2026_01_02_03_04_{n // 10:02d}_{n % 10 * 100:03d}.jpg"
+        Image.fromarray(picture(n)).save(folder / "IMG" / name, quality=95)
+        rows.append(f"C:\\Users\\me\\sim\\IMG\\{name}, left.jpg, right.jpg, {angle(n)}, 0.5, 0, 10.0")
+    (folder / "driving_log.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def test_a_table_without_header_and_with_paths_of_another_machine(tmp_path: Path) -> None:
+    store = brought_in(write_udacity(tmp_path / "sim"), tmp_path / "out")
+    assert store.source.startswith("udacity_simulator") and store.world.fps == 10
+    assert misaligned(store) < 0.03 and store.lengths == [29]
+    assert store.world.action.names == ("steer", "throttle", "brake") and store.world.sensors.names == ("speed",)
+    np.testing.assert_allclose(store.column("sensors", 0), 4.4704, rtol=1e-5)
+
+
+def test_the_rows_of_one_camera(tmp_path: Path) -> None:
+    (tmp_path / "ch2" / "center").mkdir(parents=True)
+    lines = ["index,timestamp,width,height,frame_id,filename,angle,torque,speed"]
+    for n in range(20):
+        Image.fromarray(picture(n)).save(tmp_path / "ch2" / "center" / f"{n}.jpg", quality=95)
+        stamp = 1_475_000_000_000_000_000 + n * 50_000_000
+        lines += [f"0,{stamp},640,480,left_camera,left/{n}.jpg,9,0,9"]
+        lines += [f"0,{stamp},640,480,center_camera,center/{n}.jpg,{-angle(n) / 0.12},0,{n}"]
+    (tmp_path / "ch2" / "interpolated.csv").write_text("\n".join(lines))
+    store = brought_in(tmp_path / "ch2", tmp_path / "out")
+    assert store.lengths == [19] and misaligned(store) < 0.03 and store.world.fps == 20
+    np.testing.assert_allclose(store.column("sensors", 0)[:, 0], np.arange(20))
+
+
+def test_a_film_and_a_table_of_ones_own(tmp_path: Path) -> None:
+    drive, count = tmp_path / "drive", 40
+    drive.mkdir()
+    write_film(drive / "front.mp4", np.stack([picture(n) for n in range(count)]), fps=20)
+    rows = "".join(f"{-angle(n)},{n}\n" for n in range(count))
+    (drive / "log.csv").write_text("wheel,clicks\n" + rows)
+    own = tmp_path / "mine.yaml"
+    own.write_text("table: log.csv\nvideo: front.mp4\nchannels: {steer: {column: wheel}}\n")
+    store = brought_in(drive, tmp_path / "out", format=str(own), episode_frames=15)
+    assert misaligned(store) < 0.06 and store.frames_total == count + 2 and store.world.fps == 20
+    assert store.world.name == "mine"
+    for text, sentence in (
+        ("table: log.csv\nchannels: {}\n", "either 'picture' or 'video'"),
+        ("table: log.csv\nvideo: front.mp4\nchannels: {stir: {column: wheel}}\n", "some of steer"),
+        ("table: log.csv\nvideo: front.mp4\nchannels: {steer: {column: weal}}\n", "no column 'weal'"),
+        ("table: log.csv\nvideo: back.mp4\nchannels: {steer: {column: wheel}}\n", "missing or no video"),
+        ("table: [", "no readable YAML"),
+    ):
+        own.write_text(text)
+        with pytest.raises(VideoSimError, match=sentence):
+            brought_in(drive, tmp_path / "none", format=str(own))
 
 
 @pytest.mark.parametrize(

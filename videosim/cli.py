@@ -201,10 +201,10 @@ def _help(name: str, command: Command, schema: type, words: list[str]) -> None:
 
 
 def _subject(cfg: Any) -> str:
-    """What a run is about, as a folder name: its checkpoint, or its world."""
+    """What a run is about, as a folder name: its checkpoint, its world, or its data."""
     checkpoint = getattr(cfg, "checkpoint", None)
     world = getattr(cfg, "world", None)
-    data = getattr(cfg, "data", None)
+    data = getattr(cfg, "data", None) or getattr(cfg, "source", None)
     if isinstance(checkpoint, str) and checkpoint:
         path = Path(checkpoint).resolve()
         return path.parent.name if path.name == "checkpoint" else path.name  # every run calls its model "checkpoint"

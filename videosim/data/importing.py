@@ -15,7 +15,8 @@ import numpy as np
 from PIL import Image
 
 from videosim.config import ImportConfig
-from videosim.data.formats import CHANNELS, CONTROLS, Recording, read
+from videosim.data.formats import read
+from videosim.data.formats.log import CHANNELS, CONTROLS, Recording
 from videosim.data.store import EpisodeStore
 from videosim.errors import VideoSimError
 from videosim.run import Run

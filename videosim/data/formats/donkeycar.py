@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from videosim.data.formats import Format, Recording
+from videosim.data.formats.log import Format, Recording
 from videosim.data.formats.pictures import Stills
 from videosim.errors import VideoSimError
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from videosim.data.formats import Format, Recording
+from videosim.data.formats.log import Format, Recording
 from videosim.data.formats.pictures import Stills
 
 NAME = re.compile(r"frame_(\d+)_spd_(-?\d+)_agl_(-?\d+)_mil_(\d+)\.(?:jpe?g|png)$", re.IGNORECASE)
