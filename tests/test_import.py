@@ -4,10 +4,12 @@ told."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -213,6 +215,95 @@ def test_a_film_and_a_table_of_ones_own(tmp_path: Path) -> None:
             brought_in(drive, tmp_path / "none", format=str(own))
 
 
+def write_hevc(path: Path, greys: Sequence[int]) -> None:
+    """A bare HEVC stream of even pictures, one for each grey level."""
+    with av.open(str(path), "w", format="hevc") as film:
+        stream = film.add_stream("libx265", rate=20, options={"crf": "5", "x265-params": "log-level=none"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for grey in greys:
+            image = av.VideoFrame.from_ndarray(np.full((48, 64, 3), grey, np.uint8), format="rgb24")
+            film.mux(stream.encode(image))
+        film.mux(stream.encode())
+
+
+def write_segment(folder: Path, records: int = 30) -> Path:
+    """A comma2k19 segment: CAN at 100 Hz on its own clock, film as a bare HEVC stream, steering burnt into it."""
+    start = 46_408.5
+    clock = start - 0.1 + np.arange(0, records * 0.05 + 0.3, 0.01)
+
+    def put(name: str, times: np.ndarray, values: np.ndarray) -> None:
+        (folder / name).mkdir(parents=True)
+        for part, array in (("t", times), ("value", values)):
+            with open(folder / name / part, "wb") as file:
+                np.save(file, array)
+
+    steer = np.sin(2.0 * (clock - start))
+    put("processed_log/CAN/steering_angle", clock, 450.0 * steer)
+    put("processed_log/CAN/speed", clock, (10.0 + 2.0 * (clock - start))[:, None])
+    put("processed_log/IMU/gyro", clock, np.stack([clock, clock, -0.3 * steer], 1))
+    times = start + 0.05 * np.arange(records)
+    (folder / "global_pose").mkdir()
+    with open(folder / "global_pose" / "frame_times", "wb") as file:
+        np.save(file, times)
+    write_hevc(folder / "video.hevc", [round(127 - 100 * value) for value in np.sin(2.0 * (times - start))])
+    return folder
+
+
+def test_a_segment_with_clocks_of_its_own(tmp_path: Path) -> None:
+    route = tmp_path / "b0c9|2018-08-01--21-13-49"
+    write_segment(route / "40")
+    write_segment(route / "41", 12)
+    store = brought_in(route, tmp_path / "out")
+    assert store.lengths == [29, 11] and misaligned(store) < 0.04 < misaligned(store, 1)
+    assert store.world.action.names == ("steer",) and store.world.fps == 20
+    speed, yaw_rate, accel = store.column("sensors", 0).T
+    np.testing.assert_allclose(speed, 10.0 + 0.1 * np.arange(30), atol=1e-3)
+    np.testing.assert_allclose(accel, 2.0, atol=1e-3)
+    np.testing.assert_allclose(yaw_rate[:-1], 0.3 * store.column("actions", 0)[:, 0], atol=1e-3)
+    (route / "41" / "processed_log" / "CAN" / "speed" / "t").unlink()
+    with pytest.raises(VideoSimError, match="speed/t is missing"):
+        brought_in(route, tmp_path / "none")
+
+
+def test_motion_counts_as_the_action_where_nobody_logged_the_wheel(tmp_path: Path) -> None:
+    raw = tmp_path / "raw" / "2011_09_26_drive_0001_sync"
+    (raw / "image_02" / "data").mkdir(parents=True)
+    (raw / "oxts" / "data").mkdir(parents=True)
+    for n in range(20):
+        Image.fromarray(picture(n)).save(raw / "image_02" / "data" / f"{n:010d}.png")
+        oxts = np.zeros(30)
+        oxts[[8, 14, 22]] = 10.0, 0.5, -angle(n)
+        (raw / "oxts" / "data" / f"{n:010d}.txt").write_text(" ".join(map(str, oxts)))
+    stamps = "\n".join(f"2011-09-26 13:02:{n // 10:02d}.{n % 10}00389445" for n in range(20))
+    (raw / "image_02" / "timestamps.txt").write_text(stamps + "\n")
+    store = brought_in(tmp_path / "raw", tmp_path / "out")
+    assert store.world.action.names == ("yaw_rate", "speed") and store.world.sensors.names == ("accel_long",)
+    assert store.world.fps == 10 and store.lengths == [19] and misaligned(store) < 0.03
+    with pytest.raises(VideoSimError, match="steer or throttle or brake"):
+        brought_in(tmp_path / "raw", tmp_path / "none", action="control")
+    next((raw / "oxts" / "data").glob("*.txt")).unlink()
+    with pytest.raises(VideoSimError, match="19 oxts files"):
+        brought_in(tmp_path / "raw", tmp_path / "none")
+
+
+def test_motion_is_the_difference_of_two_poses(tmp_path: Path) -> None:
+    sequence = tmp_path / "00"
+    (sequence / "image_0").mkdir(parents=True)
+    pose, lines = np.eye(4), []
+    for n in range(10):
+        Image.fromarray(picture(n)[..., 0]).save(sequence / "image_0" / f"{n:06d}.png")
+        lines.append(" ".join(map(str, pose[:3].reshape(-1))))
+        turn = -0.05  # about the axis that points down: to the left
+        step = np.eye(4)
+        step[:3, :3] = [[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]]
+        step[2, 3] = 1.2
+        pose = pose @ step
+    (sequence / "poses.txt").write_text("\n".join(lines))
+    (sequence / "times.txt").write_text("\n".join(str(0.1 * n) for n in range(10)))
+    store = brought_in(sequence, tmp_path / "out")
+    np.testing.assert_allclose(store.column("actions", 0), np.tile([0.5, 12.0], (9, 1)), rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
@@ -232,10 +323,11 @@ def test_a_damaged_tub_is_named(tmp_path: Path, damage: Callable[[Path], Any], s
 def test_bad_settings(tmp_path: Path) -> None:
     tub = write_tub(tmp_path / "tub", 4)
     for settings, sentence in (
-        ({"format": "tape"}, "choose donkeycar"),
+        ({"format": "tape"}, "choose comma2k19, donkeycar"),
         ({"rate": -1.0}, "frames a second"),
         ({"crop": [0.5, 0.0, 0.4, 1.0]}, "fractions"),
         ({"shortest": 1}, "shortest >= 2"),
+        ({"action": "will"}, "control or motion"),
     ):
         with pytest.raises(VideoSimError, match=sentence):
             brought_in(tub, tmp_path / "out", **settings)
@@ -311,3 +403,14 @@ def test_real_drives(
     figures = checked(tmp_path / "out", tmp_path / "check")
     assert figures["accepted"] == accepted
     assert lag_s is None or figures["steer_motion_lag_s"] == pytest.approx(lag_s, abs=0.03)
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the development logs are not here")
+def test_a_real_car_turns_as_it_steers(tmp_path: Path) -> None:
+    shutil.copytree(REAL / "logs_comma2k19_example1" / "40", tmp_path / "route" / "40")
+    write_hevc(tmp_path / "route" / "40" / "video.hevc", [100] * 1200)  # its own film is not among the logs
+    store = brought_in(tmp_path / "route", tmp_path / "out", episode_frames=1200)
+    assert store.lengths == [1199] and store.world.fps == 20
+    speed, yaw_rate, _ = store.column("sensors", 0)[:-1].T
+    steer = store.column("actions", 0)[:, 0]
+    assert np.corrcoef(steer * speed, yaw_rate)[0, 1] > 0.65

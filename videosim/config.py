@@ -86,7 +86,8 @@ class ImportConfig:
     """`videosim import`: a log that another program has recorded, into an episode store."""
 
     source: str = ""  # folder of the log
-    format: str = ""  # "donkeycar" or "named_frames"; empty: found out
+    format: str = ""  # name of a format, or a YAML file that describes a table; empty: found out
+    action: str = ""  # "control" (steering, throttle, brake) or "motion" (yaw rate, speed); empty: what the log has
     world: str = ""  # name of the world in the store; empty: the format's
     rate: float = 0.0  # frames a second, in place of the log's time stamps; 0: what they say
     action_offset_s: float = 0.0  # how much later than its own time an action shows in the picture

@@ -64,7 +64,8 @@ def main(cfg: CheckConfig, run: Run) -> None:
     if not len(store):
         raise VideoSimError(f"{cfg.data} holds no episode yet; {MEND}")
     steer, motion, uneven, intervals = [], [], 0, 0
-    column = world.action.names.index("steer") if "steer" in world.action.names else None
+    turning = [name for name in ("steer", "yaw_rate") if name in world.action.names]
+    column = world.action.names.index(turning[0]) if turning else None
     with run.progress(len(store), "checking", "episodes") as bar:
         for number in range(len(store)):
             steps = np.diff(store.column("time", number))

@@ -16,7 +16,7 @@ from PIL import Image
 
 from videosim.config import ImportConfig
 from videosim.data.formats import read
-from videosim.data.formats.log import CHANNELS, CONTROLS, Recording
+from videosim.data.formats.log import CHANNELS, VIEWS, Recording
 from videosim.data.store import EpisodeStore
 from videosim.errors import VideoSimError
 from videosim.run import Run
@@ -81,6 +81,10 @@ def _kept(pieces: list[tuple[Recording, np.ndarray]], recording: Recording) -> i
 def _check(cfg: ImportConfig) -> None:
     if not cfg.source:
         raise VideoSimError("there is nothing to import; give source=FOLDER of a log")
+    if cfg.action and cfg.action not in VIEWS:
+        raise VideoSimError(
+            f"action is {' or '.join(VIEWS)}, or empty for the first that the log has; got {cfg.action!r}"
+        )
     if cfg.rate < 0.0 or not np.isfinite(cfg.rate):
         raise VideoSimError(f"rate is in frames a second, or 0 for the log's own; got {cfg.rate}")
     if min(cfg.height, cfg.width) < 16 or cfg.shortest < 2 or cfg.episode_frames < cfg.shortest:
@@ -107,10 +111,12 @@ def _rate(recording: Recording, forced: float, run: Run) -> float:
 
 def _world(cfg: ImportConfig, name: str, recordings: list[Recording], rate: float) -> WorldSpec:
     shared = [key for key in CHANNELS if all(key in recording.channels for recording in recordings)]
-    controls = [key for key in shared if key in CONTROLS]
-    sensors = [key for key in shared if key not in CONTROLS]
+    views = {view: [key for key in keys if key in shared] for view, keys in VIEWS.items()}
+    controls = views[cfg.action] if cfg.action else views["control"] or views["motion"]
+    sensors = [key for key in shared if key not in controls]
     if not controls:
-        raise VideoSimError(f"{cfg.source} says neither steering nor throttle nor brake: there is no action to learn")
+        asked = " or ".join(VIEWS[cfg.action] if cfg.action else [key for keys in VIEWS.values() for key in keys])
+        raise VideoSimError(f"{cfg.source} does not say {asked} for every record: there is no action to learn")
     steered, felt = ([CHANNELS[key] for key in keys] for keys in (controls, sensors))
     action = ActionSpec(tuple(c.low for c in steered), tuple(c.high for c in steered), tuple(controls))
     spec = SensorSpec(

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from videosim.data.formats import donkeycar, named_frames, table
+from videosim.data.formats import comma2k19, donkeycar, kitti, named_frames, table
 from videosim.data.formats.log import Format, Recording
 from videosim.errors import VideoSimError
 
 
 def formats() -> dict[str, Format]:
     """Every format that can be imported, by the name that ``format=`` takes."""
-    return {"donkeycar": donkeycar.FORMAT, "named_frames": named_frames.FORMAT, **table.shipped()}
+    readers = {"comma2k19": comma2k19, "donkeycar": donkeycar, "kitti": kitti, "named_frames": named_frames}
+    return {name: reader.FORMAT for name, reader in readers.items()} | table.shipped()
 
 
 def detect(folder: Path) -> str:

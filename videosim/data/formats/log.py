@@ -25,7 +25,8 @@ CHANNELS = {
     "yaw_rate": Channel("rad/s", -2.0, 2.0),
     "accel_long": Channel("m/s^2", -12.0, 12.0),
 }
-CONTROLS = ("steer", "throttle", "brake")
+# What counts as the action: what the driver did, or how the vehicle moved. The rest are sensors.
+VIEWS = {"control": ("steer", "throttle", "brake"), "motion": ("yaw_rate", "speed")}
 
 
 @dataclass
