@@ -120,7 +120,10 @@ def training_curves(arms: Mapping[str, Sequence[Arm]], spec: WorldSpec, cfg: Age
             y = np.stack(known)
             low, middle, high = (f(y, axis=0).tolist() for f in (np.min, np.mean, np.max))
             series.append({"name": ARMS[place].removeprefix("trained "), "y": middle, "low": low, "high": high})
-    note = "While learning, with exploration noise. Imagined fragments start anywhere in the data, episodes do not."
+    begin = "as the task does" if cfg.imagined_starts == "task" else "anywhere in the data, episodes do not"
+    note = f"While learning, with exploration noise. Imagined fragments start {begin}."
+    if cfg.max_uncertainty is not None or cfg.uncertainty_penalty:
+        note += " They pay for the model's doubt and may end by it, which lowers their curve."
     axes = {"x_label": "environment steps", "y_label": "reward/step", "x": x.tolist()}
     return [{"title": "Training", "series": series, "note": note, **axes}] if series else []
 

@@ -122,6 +122,16 @@ def test_a_second_import_adds_what_is_new_and_nothing_else(tmp_path: Path) -> No
     assert len(more) == len(first) + 2
 
 
+def test_recordings_of_different_rates_are_not_mixed(tmp_path: Path) -> None:
+    write_segment(tmp_path / "route" / "40")
+    slow = write_segment(tmp_path / "route" / "41", 12)
+    times = np.load(slow / "global_pose" / "frame_times")
+    with open(slow / "global_pose" / "frame_times", "wb") as file:
+        np.save(file, times[0] + 2.0 * (times - times[0]))
+    with pytest.raises(VideoSimError, match="10 to 20 frames/s; import them apart"):
+        brought_in(tmp_path / "route", tmp_path / "out")
+
+
 def test_stamps_that_no_camera_makes_need_a_rate(tmp_path: Path) -> None:
     tub = write_tub(tmp_path / "tub", step_ms=3)
     with pytest.raises(VideoSimError, match=r"333 frames/s.*rate="):

@@ -73,6 +73,7 @@ def _lines(axes: Axes, plot: Mapping[str, Any]) -> None:
     axes.set_ylabel(plot.get("y_label", ""))
     axes.set_xlabel(plot.get("x_label", ""))
     axes.margins(x=0)
+    axes.locator_params(axis="x", nbins=5)  # numbers of environment steps are long
     axes.grid(axis="y", color=FAINT, alpha=0.25, lw=0.6)
     legend = axes.legend(
         loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize=9, handlelength=1.6, borderaxespad=0.2

@@ -23,6 +23,7 @@ from videosim.run import Run
 from videosim.types import ActionSpec, Episode, FrameSpec, SensorSpec, WorldSpec
 
 GAP = 1.5  # median intervals between two records: more is a gap, and nothing leads over it
+SAME = 1.05  # ratio of two rates that are one
 RATES_HZ = (0.5, 120.0)  # what a camera's time stamps can mean
 
 
@@ -31,6 +32,10 @@ def main(cfg: ImportConfig, run: Run) -> None:
     _check(cfg)
     name, recordings = read(Path(cfg.source), cfg.format)
     rates = [_rate(recording, cfg.rate, run) for recording in recordings]
+    if max(rates) > SAME * min(rates):
+        raise VideoSimError(
+            f"the recordings in {cfg.source} run at {min(rates):.3g} to {max(rates):.3g} frames/s; import them apart"
+        )
     world = _world(cfg, name, recordings, rates[0])
     root = run.folder
     store = (
@@ -98,8 +103,8 @@ def _rate(recording: Recording, forced: float, run: Run) -> float:
     """Frames a second: forced, or what the time stamps say."""
     steps = np.diff(recording.times)[~recording.breaks[1:]]
     steps = steps[steps > 0]
-    # Seconds since 1970 have no digits beyond the microsecond.
-    implied = 1.0 / max(round(float(np.median(steps)), 6), 1e-6) if len(steps) else np.inf
+    # To a tenth of a millisecond: no two drives of one camera differ by more than jitter.
+    implied = 1.0 / max(round(float(np.median(steps)), 4), 1e-4) if len(steps) else np.inf
     absurd = not RATES_HZ[0] <= implied <= RATES_HZ[1]
     said = f"the time stamps of {recording.name} say {implied:.3g} frames/s"
     if absurd and not forced:

@@ -45,7 +45,7 @@ FORMAT = Format("drives with oxts/data and image_02/, or sequences with poses.tx
 
 def _read_raw(folder: Path) -> Recording:
     pictures = _pictures(folder, ("image_02/data", "image_00/data"))
-    lines = [_numbers(path, 1)[0] for path in sorted((folder / "oxts" / "data").glob("*.txt"))]
+    lines = [_numbers(path, WU + 1)[0] for path in sorted((folder / "oxts" / "data").glob("*.txt"))]
     stamps = _lines(pictures[0].parents[1] / "timestamps.txt")
     if not len(lines) == len(pictures) == len(stamps):
         raise VideoSimError(
@@ -58,7 +58,7 @@ def _read_raw(folder: Path) -> Recording:
 
 def _read_odometry(folder: Path) -> Recording:
     pictures = _pictures(folder, ("image_2", "image_0"))
-    times, poses = _numbers(folder / "times.txt")[:, 0], _numbers(folder / "poses.txt", columns=12).reshape(-1, 3, 4)
+    times, poses = _numbers(folder / "times.txt")[:, 0], _numbers(folder / "poses.txt", 12).reshape(-1, 3, 4)
     if not len(times) == len(poses) == len(pictures):
         raise VideoSimError(f"{folder} has {len(pictures)} pictures, {len(poses)} poses and {len(times)} times")
     turns, places = poses[:, :, :3], poses[:, :, 3]
@@ -87,12 +87,12 @@ def _lines(path: Path) -> list[str]:
         raise VideoSimError(f"{path} is missing; restore it") from fault
 
 
-def _numbers(path: Path, rows: int | None = None, columns: int | None = None) -> np.ndarray:
+def _numbers(path: Path, least: int = 1) -> np.ndarray:
+    """float64 ``(lines, numbers)``, of which a line has ``least`` or more."""
     try:
-        values = np.loadtxt(path, ndmin=2, max_rows=rows)
+        values = np.loadtxt(path, ndmin=2)
     except (OSError, ValueError) as fault:
         raise VideoSimError(f"{path} is missing or holds something else than numbers; restore it") from fault
-    least = columns or (WU + 1 if "oxts" in path.parts else 1)
     if not len(values) or values.shape[1] < least:
         raise VideoSimError(f"{path} needs {least} numbers a line; restore it")
     return values
