@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from videosim.agents.policy import Policy
 from videosim.config import WorldConfig
 from videosim.envs.dream import TERMINATED_ABOVE
 from videosim.envs.observations import Observer, scaled
@@ -72,9 +71,9 @@ def in_physics(act: Act, observer: Observer, world: WorldConfig, model: WorldMod
 
 
 @torch.no_grad()
-def in_imagination(policy: Policy, model: WorldModel, world: WorldConfig, episodes: int, seed: int) -> Scores:
-    """The same episodes dreamed: the first real frame of each, then nothing but the model. ``success`` is unknown to
-    the model and stays False."""
+def in_imagination(act: Act, mode: str, world: WorldConfig, model: WorldModel, episodes: int, seed: int) -> Scores:
+    """The same episodes dreamed: the first real frame of each, then nothing but the model. ``mode`` is the policy input
+    that ``act`` reads. ``success`` is unknown to the model and stays False."""
     spec = model.spec
     env = PhysicsEnv(world)
     frames, truth = [], []
@@ -92,8 +91,8 @@ def in_imagination(policy: Policy, model: WorldModel, world: WorldConfig, episod
     sensors[:, 0] = np.stack(truth)
     doubts = []
     for t in range(spec.horizon):
-        observation = scaled(model, simulator.policy_input(policy.mode), policy.mode).numpy()
-        out = simulator.step(torch.as_tensor(policy.act(observation)))
+        observation = scaled(model, simulator.policy_input(mode), mode).numpy()
+        out = simulator.step(torch.as_tensor(act(observation)))
         returns += np.where(alive, out.rewards.numpy(), 0.0)
         sensors[alive, t + 1] = out.sensors.numpy()[alive]
         doubts.append(out.uncertainty.numpy())

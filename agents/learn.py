@@ -6,6 +6,7 @@ Only the source of experience differs, so that a difference in the result is the
 from __future__ import annotations
 
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -83,11 +84,13 @@ def build_algorithm(cfg: AgentConfig, env: VecEnv, seed: int) -> BaseAlgorithm:
 
 
 class _Watch(BaseCallback):
-    """Progress bar, the curve of finished training episodes ``(steps, mean return)``, and the state on disk."""
+    """Progress bar, the curve of finished training episodes ``(steps, mean return)``, the state on disk, and the end
+    where ``enough`` is reached."""
 
-    def __init__(self, bar: Bar, every: int, folder: Path, about: dict[str, Any], curve: Curve) -> None:
+    def __init__(self, bar: Bar, every: int, folder: Path, about: dict[str, Any], curve: Curve, enough: float) -> None:
         super().__init__()
         self.bar, self.every, self.folder, self.about, self.curve = bar, every, folder, about, curve
+        self.enough = enough
         self.next = every + (curve[-1][0] if curve else 0)
         self.returns: list[float] = []
         self.saved = time.monotonic()
@@ -105,14 +108,23 @@ class _Watch(BaseCallback):
             self.curve.append((self.num_timesteps, sum(self.returns) / len(self.returns)))
             self.bar.note(f"return {self.curve[-1][1]:.1f}")
             self.returns = []
+            return self.curve[-1][1] < self.enough
         return True
 
 
 def learn(
-    place: str, model: WorldModel, world: WorldConfig, cfg: AgentConfig, seed: int, folder: Path, bar: Bar
+    place: str,
+    model: WorldModel,
+    world: WorldConfig,
+    cfg: AgentConfig,
+    seed: int,
+    folder: Path,
+    bar: Bar,
+    enough: float = math.inf,
 ) -> Policy:
-    """Train a policy in ``place`` and keep it in ``folder`` (with ``curve.json``). A finished one is loaded instead, an
-    interrupted one is continued (PPO) or, said in one sentence, begun again (SAC)."""
+    """Train a policy in ``place`` and keep it in ``folder`` (with ``curve.json``), for ``cfg.steps`` or until a point
+    of its curve reaches ``enough``. A finished one is loaded instead, an interrupted one is continued (PPO) or, said in
+    one sentence, begun again (SAC)."""
     if (folder / "curve.json").is_file():
         bar.update(bar.total)
         return Policy.load(folder)
@@ -131,7 +143,7 @@ def learn(
             bar.first = done
             env.seed(seed + done)
             torch.manual_seed(seed + done)
-        watch = _Watch(bar, max(1, cfg.steps // 50), folder, about, curve)
+        watch = _Watch(bar, max(1, cfg.steps // 50), folder, about, curve, enough)
         algorithm.learn(max(0, cfg.steps - done), callback=watch, reset_num_timesteps=not done)
     finally:
         env.close()

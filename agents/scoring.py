@@ -47,7 +47,11 @@ def score_arm(arm: Arm, model: WorldModel, world: WorldConfig, episodes: int, se
     if stored is None:
         scores, actions = _acted(arm.policy.act, arm.observer(model), model, world, episodes, seed)
         sees = arm.place != "physics-true-state"
-        stored = Scored(scores, actions, in_imagination(arm.policy, model, world, episodes, seed) if sees else None)
+        stored = Scored(
+            scores,
+            actions,
+            in_imagination(arm.policy.act, arm.policy.mode, world, model, episodes, seed) if sees else None,
+        )
         _write(path, stored)
     return stored
 

@@ -65,7 +65,7 @@ def score(policy: Policy, model: WorldModel, world: WorldConfig, true_state: boo
         scores = {"physics": in_physics(policy.act, observer, world, model, episodes, SCORE_SEED)}
         bar.advance()
         if not true_state:
-            scores["imagination"] = in_imagination(policy, model, world, episodes, SCORE_SEED)
+            scores["imagination"] = in_imagination(policy.act, policy.mode, world, model, episodes, SCORE_SEED)
             bar.advance()
     rows = []
     for place, result in scores.items():

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"errors"},
     {"types", "config", "model_config", "run", "statistics", "registration", "__init__"},
-    {"data", "metrics", "video", "plots", "report", "actions", "tokenizers", "layers"},
+    {"data", "metrics", "ranking", "video", "plots", "report", "actions", "tokenizers", "layers"},
     {"dynamics", "heads"},
     {"recurrent"},
     {"world_model"},

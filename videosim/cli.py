@@ -66,6 +66,11 @@ COMMANDS: dict[str, Command] = {
         "videosim.agents.train_agent:main",
     ),
     "gap": Command("imagination against physics: the sim-to-sim report", "GapConfig", "videosim.agents.gap:main"),
+    "rank": Command(
+        "many policies, scored in the dream and in physics: is the order the same?",
+        "RankConfig",
+        "videosim.agents.rank:main",
+    ),
     "audit": Command(
         "what a model may be trusted with: instrument, identity and interventions, beside broken worlds",
         "AuditConfig",

@@ -212,6 +212,21 @@ class GapConfig:
 
 
 @dataclass
+class RankConfig:
+    """`videosim rank`: does the model order policies as physics does?"""
+
+    checkpoint: str = "???"  # bundled model, or a folder written by `videosim train`
+    agent: AgentConfig = field(default_factory=AgentConfig)
+    state_policies: int = 16  # trained in physics on the true state, each a training of its own
+    latent_policies: int = 8  # trained in imagination on the model's latents
+    episodes: int = 100  # paired episodes of each policy on each side
+    reference_episodes: int = 500  # that fix what 0 (random actions) and 1 (the best training) mean
+    evaluation_seed: int = 60_000_000  # of the first episode; no training comes near it
+    seed: int = 0  # of the first training
+    cache: str = "runs/arms"  # trained policies and their scores, by a hash of what determines them
+
+
+@dataclass
 class DemoConfig:
     """`videosim demo`: one policy, trained in imagination only, tried in MuJoCo."""
 

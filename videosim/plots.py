@@ -31,18 +31,18 @@ def svg(plot: Mapping[str, Any], key: str) -> str:
     Lines: ``{"x_label", "y_label", "x": [...], "series": [{"name", "y", "low"?, "high"?}],
     "lines"?: [{"y", "label"?}]}``.
     Dots with intervals: ``{"x_label", "rows": [{"name", "value", "low"?, "high"?}]}``. None and NaN leave a gap.
-    Raises VideoSimError on a plot that is neither.
+    Clouds of points and the line on which both axes agree: ``{"x_label", "y_label", "points": [{"name", "x", "y"}]}``.
+    Raises VideoSimError on a plot that is none of these.
     """
-    if "series" not in plot and "rows" not in plot:
-        raise VideoSimError(f"a plot needs 'series' (lines) or 'rows' (dots); got {sorted(plot)}")
-    height = HEIGHT_IN if "series" in plot else 0.9 + 0.34 * len(plot["rows"])
+    kinds = {"series": _lines, "rows": _dots, "points": _clouds}
+    kind = next((name for name in kinds if name in plot), None)
+    if kind is None:
+        raise VideoSimError(f"a plot needs one of {', '.join(kinds)}; got {sorted(plot)}")
+    height = 0.9 + 0.34 * len(plot["rows"]) if kind == "rows" else HEIGHT_IN
     figure = Figure(figsize=(WIDTH_IN, height), layout="constrained")
     FigureCanvasSVG(figure)
     axes = figure.add_subplot()
-    if "series" in plot:
-        _lines(axes, plot)
-    else:
-        _dots(axes, plot)
+    kinds[kind](axes, plot)
     _plain(axes)
     buffer = io.StringIO()
     # a context, left at once: text stays text, and ids depend on the plot instead of on chance
@@ -75,11 +75,28 @@ def _lines(axes: Axes, plot: Mapping[str, Any]) -> None:
     axes.margins(x=0)
     axes.locator_params(axis="x", nbins=5)  # numbers of environment steps are long
     axes.grid(axis="y", color=FAINT, alpha=0.25, lw=0.6)
+    _legend(axes)
+
+
+def _legend(axes: Axes) -> None:
     legend = axes.legend(
         loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize=9, handlelength=1.6, borderaxespad=0.2
     )
     for entry in legend.get_texts():
         entry.set_color(INK)
+
+
+def _clouds(axes: Axes, plot: Mapping[str, Any]) -> None:
+    axes.axline((0, 0), slope=1, color=FAINT, lw=1, ls=(0, (2, 3)))
+    marks = ("o", "^", "s", "D")
+    for i, (cloud, colour) in enumerate(zip(plot["points"], _cycle(plot["points"]), strict=True)):
+        axes.plot(
+            _floats(cloud["x"]), _floats(cloud["y"]), marks[i % len(marks)], color=colour, ms=6, label=cloud["name"]
+        )
+    axes.set_xlabel(plot.get("x_label", ""))
+    axes.set_ylabel(plot.get("y_label", ""))
+    axes.grid(color=FAINT, alpha=0.25, lw=0.6)
+    _legend(axes)
 
 
 def _dots(axes: Axes, plot: Mapping[str, Any]) -> None:
