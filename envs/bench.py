@@ -8,31 +8,24 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
 import gymnasium
-import numpy as np
 import torch
 
-from videosim.config import BenchConfig, WorldConfig
+from videosim.config import BenchConfig
 from videosim.envs.dream import as_model
+from videosim.envs.long_dream import NEVER, STEPS, long_dream
 from videosim.envs.physics import PhysicsEnv
 from videosim.envs.rendering import DefaultRenderer, FastRenderer
 from videosim.envs.twin import world_of
 from videosim.errors import VideoSimError
 from videosim.run import Run
-from videosim.types import ActionSpec, SensorSpec
 from videosim.world_model import WorldModel
 
-NEVER = 10**9  # a horizon that no benchmark reaches
 LONG_ROWS, EARLY, WINDOW = 64, 10, 20  # rows, the early step, and how many steps around a step are timed
-LONG_DREAM = 1000
-SMOOTHING = 0.9  # of random actions: neighbours in time are alike, as a policy's are
-ROUNDING = 1e-5  # of a sensor's range: a cosine of 1.000001 is a cosine
-WIDENED = 0.05  # of a sensor's range, on each side
-TRUE_ROWS = 32  # of the same, in physics
 
 Arm = tuple[str, int, Callable[[], object]]  # figure, steps of one call, one call
 
@@ -50,14 +43,14 @@ def main(cfg: BenchConfig, run: Run) -> None:
     }
     arms = [_dream_arm(model, obs, n, cfg.seed) for obs in ("latent", "pixel") for n in cfg.envs]
     arms += [_physics_arm(name, env, cfg.seed) for name, env in physics.items()]
-    parts = cfg.repeats * len(arms) + cfg.repeats + cfg.steps / 100 + (LONG_DREAM / 100 if cfg.contexts else 0)
+    parts = cfg.repeats * len(arms) + cfg.repeats + cfg.steps / 100 + (STEPS / 100 if cfg.contexts else 0)
     with run.progress(parts, f"measuring {model.spec.name}") as bar:
         _speeds(cfg, run, arms, bar.advance)
         _latency(cfg, run, model)
         bar.advance(cfg.repeats)
         _long_run(cfg, run, model, bar.advance)
         if cfg.contexts and model.contexts is not None:
-            _long_dream(cfg, run, model, world, bar.advance)
+            long_dream(model, world, cfg.contexts, cfg.seed, run, bar.advance)
     for env in physics.values():
         env.close()
     title = f"{model.spec.name}: what a step costs ({torch.get_num_threads()} thread(s) on {cfg.device})"
@@ -155,72 +148,6 @@ def _long_run(cfg: BenchConfig, run: Run, model: WorldModel, advance: Callable[[
         ratios.append(median(late for late, _ in pairs) / median(early for _, early in pairs))
     name = f"step_cost_ratio_{cfg.steps}_to_{EARLY}"
     run.figure(name, median(ratios), min(ratios), max(ratios), len(ratios), f"ratio at {LONG_ROWS} environments")
-
-
-def _long_dream(
-    cfg: BenchConfig, run: Run, model: WorldModel, world: WorldConfig, advance: Callable[[float], None]
-) -> None:
-    """1,000 steps from every clip (up to ``cfg.contexts``) under smoothed random actions: NaN, and states outside the
-    declared range. A row counts until the model itself ends the episode. What the physics does from the same places
-    under such actions is counted beside it: a range is a declaration, and a pole can turn faster."""
-    assert model.contexts is not None
-    rows = min(cfg.contexts, len(model.contexts))
-    env = gymnasium.make_vec("VideoSim-v0", num_envs=rows, checkpoint=model, obs="state", horizon=NEVER)
-    env.reset(seed=cfg.seed, options={"context": np.arange(rows)})
-    spec = model.spec
-    alive, broken = np.ones(rows, bool), np.zeros(rows, bool)
-    counted = inside = nearly = 0
-    for step, actions in enumerate(_wandering(spec.action, rows, cfg.seed)):
-        states, rewards, terminated, _, _ = env.step(actions)
-        alive &= ~terminated
-        finite = np.isfinite(states).all(1) & np.isfinite(rewards)
-        broken |= alive & ~finite
-        counted += int(alive.sum())
-        inside += int((alive & _within(states, spec.sensors, ROUNDING)).sum())
-        nearly += int((alive & _within(states, spec.sensors, WIDENED)).sum())
-        if step % 100 == 0:
-            advance(1)
-    run.figure("nan_rows_1000", int(broken.sum()), n=rows, unit="rows with a NaN or infinity within 1,000 steps")
-    unit = "fraction of (row, step) pairs with every decoded sensor in its declared range"
-    run.figure("physical_range_fraction_1000", inside / max(counted, 1), n=counted, unit=unit)
-    widened = f"{unit} widened by {WIDENED:.0%} of its span"
-    run.figure("physical_range_fraction_1000_widened", nearly / max(counted, 1), n=counted, unit=widened)
-    known = model.contexts.physics[: min(rows, TRUE_ROWS)].cpu().numpy()
-    if known.shape[1]:
-        physics = PhysicsEnv(world)
-        ways = [_wandered(physics, state, cfg.seed + row) for row, state in enumerate(known)]
-        physics.close()
-        kept = np.concatenate([_within(way, spec.sensors, ROUNDING) for way in ways])
-        unit = unit.replace("decoded", "true")
-        run.figure("physical_range_fraction_1000_physics", float(kept.mean()), n=len(kept), unit=unit)
-
-
-def _wandering(action: ActionSpec, rows: int, seed: int) -> Iterator[np.ndarray]:
-    """``LONG_DREAM`` random actions ``(rows, A)`` in world units, alike from step to step."""
-    rng = np.random.default_rng(seed)
-    noise = np.zeros((rows, action.size))
-    for _ in range(LONG_DREAM):
-        noise = SMOOTHING * noise + (1.0 - SMOOTHING**2) ** 0.5 * rng.normal(size=noise.shape)
-        yield action.denormalise(np.clip(noise, -1.0, 1.0))
-
-
-def _wandered(env: PhysicsEnv, state: np.ndarray, seed: int) -> np.ndarray:
-    """Sensors ``(steps, S)`` of the physics from ``state`` on, until the task ends."""
-    env.reset(seed=seed, options={"state": state})
-    sensors = []
-    for actions in _wandering(env.world_spec.action, 1, seed):
-        terminated = env.step(actions[0])[2]
-        sensors.append(env.sensors())
-        if terminated:
-            break
-    return np.stack(sensors)
-
-
-def _within(states: np.ndarray, sensors: SensorSpec, slack: float) -> np.ndarray:
-    """Which of the ``states`` ``(n, S)`` lie in the declared range, widened by ``slack`` of its span on each side."""
-    room = slack * sensors.span
-    low, high = np.asarray(sensors.low) - room, np.asarray(sensors.high) + room
-    return np.all((states >= low) & (states <= high), axis=1)
 
 
 def _timed(call: Callable[[], object]) -> float:

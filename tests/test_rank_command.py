@@ -87,6 +87,6 @@ def test_the_whole_ranking_of_a_model_that_knows_nothing(
             main(cfg, run)
     first, second = (json.loads((tmp_path / f / "result.json").read_text())["figures"] for f in ("first", "second"))
     assert first == second and {*BARS, "spearman", "regret_at_1", "largest_hole"} <= set(first)
-    rows = list(csv.DictReader((tmp_path / "first" / "episodes.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "first" / "episodes.csv").read_text().splitlines()))
     assert len(rows) == 5 * 3 and {row["family"] for row in rows} == {"true state", "latents"}
     assert "Beside controls" in (tmp_path / "first" / "report.html").read_text()
