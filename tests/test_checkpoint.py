@@ -56,6 +56,14 @@ def test_half_precision_is_nearly_the_same(tiny_model: WorldModel, tmp_path: Pat
         torch.testing.assert_close(value, tiny_model.state_dict()[name], rtol=1e-3, atol=1e-3)
 
 
+def test_limits_are_stored_exactly(tiny_model: WorldModel, tmp_path: Path) -> None:
+    """Half precision would turn the limit of a cosine into 1.0003."""
+    tiny_model.dynamics.sensor_high.fill_(1.00012345)
+    save_checkpoint(tmp_path / "half", tiny_model, {})
+    loaded = load_checkpoint(tmp_path / "half")
+    assert all(torch.equal(value, tiny_model.get_buffer(name)) for name, value in loaded.named_buffers())
+
+
 @pytest.mark.parametrize("name", ["model.safetensors", "contexts.safetensors"])
 def test_damaged_tensors(folder: Path, name: str) -> None:
     path = folder / name

@@ -39,9 +39,10 @@ def save_checkpoint(folder: Path | str, model: WorldModel, card: dict[str, Any],
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Weights are rounded, scales and clips' physics are not: a reset in physics must be exact.
+    # Weights are rounded; scales, limits and clips' physics are not: a reset must be exact, and a cosine at most 1.
+    exact = {name for name, _ in model.named_buffers()}
     tensors = {
-        name: (value.half() if half and name not in _SCALES else value).contiguous()
+        name: (value.half() if half and name not in exact else value).contiguous()
         for name, value in model.state_dict().items()
     }
     config = {
@@ -68,9 +69,6 @@ def save_checkpoint(folder: Path | str, model: WorldModel, card: dict[str, Any],
             os.rename(staging, folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-
-
-_SCALES = {f"{n}_{s}" for n in ("latent", "sensor", "reward") for s in ("mean", "std")}
 
 
 def find_checkpoint(name: str | Path) -> Path:

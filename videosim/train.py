@@ -28,7 +28,6 @@ from videosim.world_model import Contexts, WorldModel
 UNLABELLED = 0.03  # share of training windows shown without their actions
 BLIND_WEIGHT = 1e-3  # of such a window in the transition's loss: its error would drown all the others
 SUDDEN = 0.2  # share of all short runs that counts as abrupt
-MARGIN = 0.02  # of a sensor's range in the data: how far beyond it a dream may go
 
 
 def main(cfg: TrainConfig, run: Run) -> None:
@@ -157,12 +156,8 @@ def _set_scales(model: WorldModel, train: Corpus) -> None:
     before = train.first[where[:, 0]] + where[:, 1]
     sensors = (train.sensors - model.sensor_mean) / model.sensor_std
     model.dynamics.sensor_step.copy_((sensors[before + 1] - sensors[before]).std(0).clamp(min=0.01))
+    # What no recording holds the model does not know, and a ball two centimetres inside a wall cannot be.
     low, high = train.sensors.aminmax(dim=0)
-    margin = MARGIN * (high - low)
-    # A cosine of 1.02 is no cosine: the margin ends at the declared range, unless the data themselves go beyond it.
-    declared = torch.as_tensor(model.spec.sensors.low), torch.as_tensor(model.spec.sensors.high)
-    low = torch.minimum(low, torch.maximum(low - margin, declared[0]))
-    high = torch.maximum(high, torch.minimum(high + margin, declared[1]))
     model.dynamics.sensor_low.copy_((low - model.sensor_mean) / model.sensor_std)
     model.dynamics.sensor_high.copy_((high - model.sensor_mean) / model.sensor_std)
 
