@@ -27,7 +27,7 @@ from videosim.video import write_film
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results"
-FILM, FILM_SPEED = "median.gif", 2  # one frame of two: a README is not a cinema
+FILM, FILM_SPEED = "median.webp", 2  # one frame of two: a README is not a cinema
 FILM_SAYS = "physics, the dream under the same actions, and their difference: the median episode by score"
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 MAIN = (
@@ -48,7 +48,7 @@ def section(folder: Path) -> str:
 
 
 def keep(run: Path) -> None:
-    """Copy the result of a run folder of ``videosim gap``, and its median film as a GIF, to ``RESULTS``."""
+    """Copy the result of a run folder of ``videosim gap``, and its median film as a WebP, to ``RESULTS``."""
     result = json.loads((run / "result.json").read_text())
     if result["command"] != "gap":
         raise SystemExit(f"{run} holds a result of `videosim {result['command']}`; give a run folder of `videosim gap`")

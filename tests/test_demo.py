@@ -97,8 +97,9 @@ def test_a_run_is_kept_with_its_median_film(
     result = {"command": "gap", "config": {}, "figures": {"return_ratio": {"value": 1.0}}}
     (run / "result.json").write_text(json.dumps(result))
     results.keep(run)
-    with Image.open(tmp_path / "results" / "push" / results.FILM) as gif:
-        assert gif.size == (48, 32) and gif.n_frames == 2 and gif.info["duration"] == 400
+    with Image.open(tmp_path / "results" / "push" / results.FILM) as film:
+        film.load()
+        assert film.size == (48, 32) and film.n_frames == 2 and film.info["duration"] == 400
     assert f"](experiments/results/push/{results.FILM})" in results.section(tmp_path / "results")
     (run / "result.json").write_text(json.dumps(result | {"command": "demo"}))
     with pytest.raises(SystemExit, match="videosim gap"):

@@ -18,7 +18,7 @@ from PIL import Image
 from videosim.errors import VideoSimError
 from videosim.plots import svg
 from videosim.report import Film, Report, Table, render, verdict, write_report
-from videosim.video import comparison, difference, gif_bytes, mp4_bytes, side_by_side, write_film
+from videosim.video import comparison, difference, gif_bytes, mp4_bytes, side_by_side, webp_bytes, write_film
 
 STEPS = 40
 
@@ -196,6 +196,9 @@ def test_films_can_be_read_back(tmp_path: Path) -> None:
         assert stream.codec_context.name == "h264" and stream.average_rate == 25
     assert len(frames) == STEPS and frames[0].shape == strip.shape[1:]
     assert np.abs(frames[7].astype(int) - strip[7]).mean() < 4
+    webp = Image.open(io.BytesIO(webp_bytes(strip, 25)))
+    webp.load()
+    assert webp.n_frames == STEPS and webp.info["duration"] == 40 and webp.info["loop"] == 0
     gif = Image.open(io.BytesIO(gif_bytes(strip, 25)))
     assert gif.n_frames == STEPS and gif.info["duration"] == 40 and gif.info["loop"] == 0
 
@@ -208,7 +211,7 @@ def test_films_keep_to_their_size_and_refuse_bad_input(tmp_path: Path) -> None:
         mp4_bytes(noise, 25, max_bytes=500)
     with pytest.raises(VideoSimError, match="even"):
         mp4_bytes(noise[:, :63], 25)
-    with pytest.raises(VideoSimError, match=r"use \.mp4 or \.gif"):
+    with pytest.raises(VideoSimError, match=r"use \.mp4, \.gif, \.webp"):
         write_film(tmp_path / "a.avi", noise, 25)
     with pytest.raises(VideoSimError, match="one length"):
         side_by_side({"a": noise, "b": noise[:3]})

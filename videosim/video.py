@@ -96,12 +96,23 @@ def gif_bytes(film: np.ndarray, fps: float) -> bytes:
     return buffer.getvalue()
 
 
+def webp_bytes(film: np.ndarray, fps: float, quality: int = 70) -> bytes:
+    """Endlessly looping WebP of uint8 (T, H, W, 3): shown wherever a picture is, at a tenth of a GIF's size."""
+    images = [Image.fromarray(frame) for frame in film]
+    buffer = io.BytesIO()
+    images[0].save(
+        buffer, "WEBP", save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0, quality=quality
+    )
+    return buffer.getvalue()
+
+
 def write_film(path: Path | str, film: np.ndarray, fps: float) -> None:
-    """Write uint8 (T, H, W, 3) as ``.mp4`` or ``.gif``, by the name's ending. Never leaves half a file."""
+    """Write uint8 (T, H, W, 3) as ``.mp4``, ``.gif`` or ``.webp``, by the name's ending. Never leaves half a file."""
     path = Path(path)
-    encoders = {".mp4": mp4_bytes, ".gif": gif_bytes}
+    encoders = {".mp4": mp4_bytes, ".gif": gif_bytes, ".webp": webp_bytes}
     if path.suffix not in encoders:
-        raise VideoSimError(f"cannot write a film as {path.suffix or 'a file without ending'!r}; use .mp4 or .gif")
+        ending = path.suffix or "a file without ending"
+        raise VideoSimError(f"cannot write a film as {ending!r}; use {', '.join(encoders)}")
     if film.dtype != np.uint8 or film.ndim != 4 or film.shape[-1] != 3 or not len(film):
         raise VideoSimError(f"a film is uint8 (T, H, W, 3) with at least one frame; got {film.dtype} {film.shape}")
     write_atomically(path, encoders[path.suffix](film, fps))
