@@ -289,7 +289,7 @@ def test_motion_counts_as_the_action_where_nobody_logged_the_wheel(tmp_path: Pat
     store = brought_in(tmp_path / "raw", tmp_path / "out")
     assert store.world.action.names == ("yaw_rate", "speed") and store.world.sensors.names == ("accel_long",)
     assert store.world.fps == 10 and store.lengths == [19] and misaligned(store) < 0.03
-    with pytest.raises(VideoSimError, match="steer or throttle or brake"):
+    with pytest.raises(VideoSimError, match=r"steer or throttle or brake.*another action="):
         brought_in(tmp_path / "raw", tmp_path / "none", action="control")
     next((raw / "oxts" / "data").glob("*.txt")).unlink()
     with pytest.raises(VideoSimError, match="19 oxts files"):
@@ -320,7 +320,6 @@ def test_motion_is_the_difference_of_two_poses(tmp_path: Path) -> None:
         (lambda tub: (tub / "manifest.json").write_text("{}"), "no donkeycar manifest"),
         (lambda tub: (tub / "catalog_1.catalog").unlink(), "the manifest names it"),
         (lambda tub: (tub / "catalog_0.catalog").write_text("{}\n"), "line 1 of"),
-        (lambda tub: (tub / "images" / "5_cam_image_array_.jpg").write_bytes(b"no"), "no picture"),
     ],
 )
 def test_a_damaged_tub_is_named(tmp_path: Path, damage: Callable[[Path], Any], sentence: str) -> None:
@@ -337,7 +336,7 @@ def test_bad_settings(tmp_path: Path) -> None:
         ({"rate": -1.0}, "frames a second"),
         ({"crop": [0.5, 0.0, 0.4, 1.0]}, "fractions"),
         ({"shortest": 1}, "shortest >= 2"),
-        ({"action": "will"}, "control or motion"),
+        ({"action": "will"}, "control, motion or none"),
     ):
         with pytest.raises(VideoSimError, match=sentence):
             brought_in(tub, tmp_path / "out", **settings)

@@ -54,6 +54,11 @@ COMMANDS: dict[str, Command] = {
         "CheckConfig",
         "videosim.data.alignment:main",
     ),
+    "export": Command(
+        "an episode store into a data set that others read: LeRobot v3 or Minari",
+        "ExportConfig",
+        "videosim.data.exporting:main",
+    ),
     "train": Command("an episode store into a checkpoint of the world model", "TrainConfig", "videosim.train:main"),
     "loop": Command(
         "rounds of collecting with the imagined policy and fine-tuning the model",

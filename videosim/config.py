@@ -87,7 +87,10 @@ class ImportConfig:
 
     source: str = ""  # folder of the log
     format: str = ""  # name of a format, or a YAML file that describes a table; empty: found out
-    action: str = ""  # "control" (steering, throttle, brake) or "motion" (yaw rate, speed); empty: what the log has
+    camera: str = ""  # of a log with several: its name; empty: the one in front, or the first
+    action: str = (
+        ""  # "control" (steering, throttle, brake), "motion" (yaw rate, speed) or "none"; empty: what is there
+    )
     world: str = ""  # name of the world in the store; empty: the format's
     rate: float = 0.0  # frames a second, in place of the log's time stamps; 0: what they say
     action_offset_s: float = 0.0  # how much later than its own time an action shows in the picture
@@ -98,6 +101,16 @@ class ImportConfig:
     episode_frames: int = 251  # frames of an episode at most: a long drive is cut
     shortest: int = 10  # frames of an episode at least: what is shorter is left out
     licence: str = ""  # of the log, kept with the store
+    workers: int = 0  # processes; 0: one a core, fewer for a short log
+
+
+@dataclass
+class ExportConfig:
+    """`videosim export`: an episode store in a format that others read."""
+
+    data: str = ""  # folder of the episode store
+    format: str = "lerobot"  # "lerobot" (LeRobotDataset v3) or "minari"
+    frames: str = "png"  # of LeRobot: "png" in the tables, lossless, or "mp4" films, small and lossy
 
 
 @dataclass

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from videosim.data.formats import comma2k19, donkeycar, kitti, named_frames, table
+from videosim.data.formats import comma2k19, donkeycar, kitti, lerobot, named_frames, table
 from videosim.data.formats.log import Format, Recording
 from videosim.errors import VideoSimError
 
 
 def formats() -> dict[str, Format]:
     """Every format that can be imported, by the name that ``format=`` takes."""
-    readers = {"comma2k19": comma2k19, "donkeycar": donkeycar, "kitti": kitti, "named_frames": named_frames}
+    readers = {
+        "comma2k19": comma2k19,
+        "donkeycar": donkeycar,
+        "kitti": kitti,
+        "lerobot": lerobot,
+        "named_frames": named_frames,
+    }
     return {name: reader.FORMAT for name, reader in readers.items()} | table.shipped()
 
 
@@ -35,8 +41,9 @@ def detect(folder: Path) -> str:
     raise VideoSimError(f"{folder} has {found}; give format= one of {listed}")
 
 
-def read(folder: Path, name: str = "") -> tuple[str, list[Recording]]:
-    """The name of the format, detected where ``name`` is empty, and the recordings in ``folder``."""
+def read(folder: Path, name: str = "", camera: str = "") -> tuple[str, list[Recording]]:
+    """The name of the format, detected where ``name`` is empty, and the recordings in ``folder``. VideoSimError where
+    there are none, or a ``camera`` is named and the format has but one."""
     name = name or detect(folder)
     own = Path(name).suffix in (".yaml", ".yml")
     known = formats()
@@ -48,7 +55,10 @@ def read(folder: Path, name: str = "") -> tuple[str, list[Recording]]:
     if not folder.is_dir():
         raise VideoSimError(f"there is no folder {folder} to import from; check source=")
     chosen = table.of(Path(name)) if own else known[name]
-    recordings = [recording for recording in chosen.read(folder) if len(recording) >= 2]
+    if camera and not chosen.several:
+        raise VideoSimError(f"a log of the format {name} has one camera; leave camera= empty")
+    found = chosen.read(folder, camera) if chosen.several else chosen.read(folder)
+    recordings = [recording for recording in found if len(recording) >= 2]
     if not recordings:
         raise VideoSimError(f"{folder} holds no two consecutive records; check source=")
     return Path(name).stem if own else name, recordings

@@ -1,9 +1,13 @@
-"""The frames of a recording: still pictures, or a film."""
+"""The frames of a recording: still pictures, a film, or a selection from one. All can be pickled."""
 
 from __future__ import annotations
 
+import io
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -11,70 +15,138 @@ from PIL import Image, UnidentifiedImageError
 
 from videosim.errors import VideoSimError
 
+LOOKED_AT = 16  # pictures whose sizes say the size of all
+AHEAD = 64  # frames: farther ahead is sought, not decoded
+
 
 class Stills:
-    """``stills(n)`` is the picture in ``paths[n]``."""
+    """``stills(n)`` is the picture in ``paths[n]``. One of another size than most is a fault."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = paths
 
     def __call__(self, number: int) -> np.ndarray:
-        return load(self.paths[number])
+        picture = load(self.paths[number])
+        if self.size and picture.shape[:2] != self.size:
+            (height, width), (usual, wide) = picture.shape[:2], self.size
+            raise VideoSimError(f"{self.paths[number]} is {width} by {height} and the others are {wide} by {usual}")
+        return picture
+
+    def close(self) -> None:
+        pass  # nothing is kept open
+
+    @cached_property
+    def size(self) -> tuple[int, int] | None:
+        """(H, W) of most pictures, judged by a few of them; None where none can be read."""
+        sizes: Counter[tuple[int, int]] = Counter()
+        for number in np.unique(np.linspace(0, len(self.paths) - 1, LOOKED_AT).astype(int)):
+            try:
+                with Image.open(self.paths[number]) as image:
+                    sizes[image.height, image.width] += 1
+            except (OSError, UnidentifiedImageError, ValueError):
+                continue
+        return sizes.most_common(1)[0][0] if sizes else None
 
 
 class Film:
-    """``film(n)`` is the n-th frame of the video in ``path``. Reading on is cheap and reading back starts anew: ask in
-    order. ``times`` float64 (K,), seconds from the first frame."""
+    """``film(n)`` is the n-th frame of the video in ``path``. Reading on is cheap; going back, or far ahead, seeks
+    where the frames have time stamps and starts anew where they have none. ``times`` float64 (K,), seconds from the
+    first frame."""
+
+    _frames: Iterator[tuple[int, av.VideoFrame]]  # (number, frame) of those to come
+    _next: int  # the first of them
+    _last: tuple[int, np.ndarray] | None
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.times = self._stamps()
-        self._frames: Iterator[av.VideoFrame] = iter(())
-        self._next = len(self.times)
-        self._last: tuple[int, np.ndarray] | None = None
+        self._stamps, self.times = self._read_stamps()
+        self.close()
 
     def __len__(self) -> int:
         return len(self.times)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "_stamps": self._stamps, "times": self.times}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.close()
+
     def __call__(self, number: int) -> np.ndarray:
         if self._last is not None and self._last[0] == number:
             return self._last[1]  # a cut repeats its frame
-        if number < self._next:
-            self._frames, self._next = self._decoded(), 0
+        if number < self._next or (self._stamps is not None and number > self._next + AHEAD):
+            self._frames, self._next = self._decoded(number), 0 if self._stamps is None else number
         try:
-            for frame in self._frames:
-                self._next += 1
-                if self._next > number:
-                    self._last = (number, frame.to_ndarray(format="rgb24"))
-                    return self._last[1]
+            for at, frame in self._frames:
+                if at < number:
+                    continue
+                self._next = at + 1
+                if at > number or frame.is_corrupt:
+                    raise VideoSimError(f"frame {number} of {self.path} is damaged; restore the file")
+                self._last = (number, frame.to_ndarray(format="rgb24"))
+                return self._last[1]
         except av.FFmpegError as fault:
             raise VideoSimError(f"frame {number} of {self.path} is damaged ({fault}); restore the file") from fault
         raise VideoSimError(f"{self.path} ends before its frame {number}; restore the file")
 
-    def _decoded(self) -> Iterator[av.VideoFrame]:
-        with av.open(str(self.path)) as container:
-            container.streams.video[0].thread_type = "AUTO"
-            yield from container.decode(video=0)
+    def close(self) -> None:
+        self._frames, self._next, self._last = iter(()), len(self.times), None
 
-    def _stamps(self) -> np.ndarray:
-        """Presentation times in order, without decoding; a bare stream has none, and gets its nominal rate."""
+    def _decoded(self, number: int) -> Iterator[tuple[int, av.VideoFrame]]:
+        """(frame number, frame) from some frame at or before ``number`` on."""
+        with av.open(str(self.path)) as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            if self._stamps is not None:
+                container.seek(int(self._stamps[number]), stream=stream)
+            for count, frame in enumerate(container.decode(stream)):
+                if self._stamps is None:
+                    yield count, frame
+                elif frame.pts is not None:
+                    yield int(np.searchsorted(self._stamps, frame.pts)), frame
+
+    def _read_stamps(self) -> tuple[np.ndarray | None, np.ndarray]:
+        """Presentation times in order, in the film's own unit and in seconds, without decoding; a bare stream has none,
+        and gets its nominal rate."""
         try:
             with av.open(str(self.path)) as container:
                 stream = container.streams.video[0]
-                packets = [packet for packet in container.demux(stream) if packet.size]
+                packets = [packet.pts for packet in container.demux(stream) if packet.size]
                 rate = float(stream.average_rate or stream.guessed_rate or 25)
-                stamps = np.sort([float(p.pts * p.time_base) for p in packets if p.pts is not None])
-                return stamps - stamps[0] if len(stamps) == len(packets) else np.arange(len(packets)) / rate
+                unit = float(stream.time_base or 0)
         except (av.FFmpegError, OSError, IndexError) as fault:
             raise VideoSimError(f"{self.path} is missing or no video ({fault}); restore it, or name another") from fault
+        if not packets or None in packets:
+            return None, np.arange(len(packets)) / rate
+        stamps = np.unique(np.array(packets, np.int64))
+        return stamps, (stamps - stamps[0]) * unit
+
+
+class Selected:
+    """``selected(n)`` is the frame ``numbers[n]`` of a film that other recordings may share."""
+
+    def __init__(self, film: Film, numbers: np.ndarray) -> None:
+        self.film, self.numbers = film, numbers
+
+    def __call__(self, number: int) -> np.ndarray:
+        return self.film(int(self.numbers[number]))
+
+    def close(self) -> None:
+        self.film.close()
 
 
 def load(path: Path) -> np.ndarray:
     """uint8 ``(H, W, 3)`` RGB, or ``(H, W)`` of a grey picture. VideoSimError where it is missing or damaged."""
+    return decoded(path, str(path))
+
+
+def decoded(source: Path | bytes, name: str) -> np.ndarray:
+    """As ``load``, of a file or its content; a fault names it ``name``."""
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             return np.asarray(image if image.mode in ("RGB", "L") else image.convert("RGB"))
-    except (OSError, UnidentifiedImageError, ValueError) as fault:
+    except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as fault:
         raise VideoSimError(
-            f"{path} is missing or no picture; restore it, or delete its record from the log"
+            f"{name} is missing or no picture; restore it, or delete its record from the log"
         ) from fault
