@@ -13,10 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from logs import brought_in, burnt, picture, steering
 from PIL import Image
 
-from videosim.config import ExportConfig, ImportConfig
-from videosim.data import exporting, importing
+from videosim.config import ExportConfig
+from videosim.data import exporting
 from videosim.data.formats import detect
 from videosim.data.store import EpisodeStore
 from videosim.errors import VideoSimError
@@ -26,19 +27,6 @@ from videosim.types import ActionSpec, Episode, FrameSpec, SensorSpec, WorldSpec
 FPS = 10
 LENGTHS = (17, 23, 12)
 DRIVER = ["gas_pedal_normalized", "brake_pedal_normalized", "steering_angle_normalized"]
-
-
-def steering(episode: int, length: int) -> np.ndarray:
-    """What the driver does: no two neighbours alike, nor two episodes."""
-    return np.sin(0.9 * np.arange(length) + episode).astype(np.float32)
-
-
-def picture(value: float, side: int = 48) -> np.ndarray:
-    return np.full((side, side, 3), round(127 + 100 * value), np.uint8)
-
-
-def burnt(frames: np.ndarray) -> np.ndarray:
-    return (frames.mean((1, 2, 3)) - 127) / 100
 
 
 def film(path: Path, values: np.ndarray) -> None:
@@ -136,13 +124,6 @@ def write_set(folder: Path, version: str, filmed: bool, names: Any = None) -> Pa
         (folder / "meta/episodes.jsonl").write_text("\n".join(lines) + "\n")
     (folder / "meta/info.json").write_text(json.dumps(info))
     return folder
-
-
-def brought_in(source: Path, out: Path, **settings: Any) -> EpisodeStore:
-    cfg = ImportConfig(source=str(source), **{"height": 48, "width": 48, "shortest": 2, **settings})
-    with Run("import", cfg, out, Console(quiet=True)) as run:
-        importing.main(cfg, run)
-    return EpisodeStore.open(out)
 
 
 def sent_out(store: Path, out: Path, **settings: Any) -> dict[str, Any]:

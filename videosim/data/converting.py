@@ -25,7 +25,7 @@ from videosim.data.layout import first_line
 from videosim.errors import VideoSimError
 from videosim.types import Episode, FrameSpec, WorldSpec
 
-WORTH = 1500  # frames for which another process is worth its start
+WORTH = 4000  # frames for which another process is worth its start
 
 
 @dataclass

@@ -192,5 +192,5 @@ def _tell_clipped(recordings: list[Recording], world: WorldSpec, account: Accoun
             values = recording.channels[key]
             beyond = (values < low - 1e-6) | (values > high + 1e-6)
             at = int(np.argmax(beyond))
-            example = f"{values[at]:.3g} at record {at} of {recording.name}"
-            account.add(f"values of {key} clipped to [{low:g}, {high:g}]", int(beyond.sum()), example)
+            example = f"{values[at]:.3g} at record {at} of {recording.name}, outside {low:g} to {high:g}"
+            account.add(f"values of {key} clipped", int(beyond.sum()), example)

@@ -170,13 +170,16 @@ def frame_rows(episode: Episode, times: np.ndarray, dt_s: float, index: int, fir
         "episode_index": np.full(rows, index, np.int64),
         "index": first_row + number,
         "task_index": np.zeros(rows, np.int64),
-        "action": _vectors(actions),
         "action_valid": number < steps,
         "reward": rewards,
         "terminated": terminated,
         "observation.time": np.asarray(times, np.float64),
     }
-    for name, values in (("observation.state", episode.sensors), ("observation.physics", episode.physics)):
+    for name, values in (
+        ("action", actions),
+        ("observation.state", episode.sensors),
+        ("observation.physics", episode.physics),
+    ):
         if values.shape[1]:  # Parquet has no vector of size zero
             columns[name] = _vectors(values)
     return pa.table(columns)
@@ -190,7 +193,8 @@ def info(world: WorldSpec, source: str, licence: str, episodes: int, frames: int
 
     features = {name: feature("int64") for name in ("frame_index", "episode_index", "index", "task_index")}
     features["timestamp"] = feature("float32")
-    features["action"] = feature("float32", (world.action.size,)) | {"names": list(world.action.names)}
+    if world.action.size:
+        features["action"] = feature("float32", (world.action.size,)) | {"names": list(world.action.names)}
     features["action_valid"] = feature("bool")
     features["reward"] = feature("float32")
     features["terminated"] = feature("bool")

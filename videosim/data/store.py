@@ -149,9 +149,10 @@ class EpisodeStore:
         if name not in layout.COLUMNS:
             raise VideoSimError(f"an episode has no column {name!r}; it has {', '.join(layout.COLUMNS)}")
         shard, start, stop = self._locate(number)
-        size = {"sensors": self.world.sensors.size, "physics": self._physics_size[number]}.get(name, 1)
-        if size == 0:
-            return np.zeros((stop - start, 0), np.float64 if name == "physics" else np.float32)
+        sizes = {"actions": self.world.action.size, "sensors": self.world.sensors.size}
+        if (sizes | {"physics": self._physics_size[number]}).get(name, 1) == 0:
+            rows = stop - start - (name in layout.PER_TRANSITION)
+            return np.zeros((rows, 0), np.float64 if name == "physics" else np.float32)
         values = self._columns.get((shard, name))
         if values is None or len(values) < stop:
             values = self._columns[shard, name] = self._read_column(shard, layout.COLUMNS[name], stop)

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from videosim.data.formats import comma2k19, donkeycar, kitti, lerobot, named_frames, table
+from videosim.data.formats import (
+    comma2k19,
+    donkeycar,
+    films,
+    kitti,
+    lerobot,
+    named_frames,
+    nuscenes,
+    rosbag,
+    table,
+)
 from videosim.data.formats.log import Format, Recording
 from videosim.errors import VideoSimError
 
@@ -18,9 +28,12 @@ def formats() -> dict[str, Format]:
     readers = {
         "comma2k19": comma2k19,
         "donkeycar": donkeycar,
+        "films": films,
         "kitti": kitti,
         "lerobot": lerobot,
         "named_frames": named_frames,
+        "nuscenes": nuscenes,
+        "rosbag": rosbag,
     }
     return {name: reader.FORMAT for name, reader in readers.items()} | table.shipped()
 

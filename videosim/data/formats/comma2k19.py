@@ -1,5 +1,5 @@
-"""comma2k19 and folders laid out like it: segments of a minute with ``video.hevc``, ``processed_log/CAN`` and
-``global_pose``; arrays are .npy files without the ending.
+"""comma2k19 and openpilot folders laid out like it: segments of a minute with ``video.hevc`` (openpilot's own name is
+``fcamera.hevc``), ``processed_log/CAN`` and ``global_pose``; arrays are .npy files without the ending.
 
 CAN and IMU have clocks of their own and are read at the frame times. Steering is the wheel's angle in degrees, positive
 to the left; the gyro's third axis points down. The data set's README names some folders otherwise than they are called.
@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from videosim.data.formats.log import Format, Recording
+from videosim.data.formats.log import Format, Recording, sampled, together
 from videosim.data.formats.pictures import Film
 from videosim.errors import VideoSimError
 
+FILMS = ("video.hevc", "fcamera.hevc")
+DEEPEST = 3  # Chunk_n/route/segment
 FULL_LOCK_DEG = 450.0  # of the steering wheel
 TIMES, SPEED, STEERING, GYRO = (
     "global_pose/frame_times",
@@ -25,16 +27,13 @@ TIMES, SPEED, STEERING, GYRO = (
 
 
 def segments(folder: Path) -> list[Path]:
-    """``folder`` itself where it is a segment, else the segments in it and one below, in order of their names."""
-
-    def is_segment(path: Path) -> bool:
-        return (path / "processed_log" / "CAN").is_dir()
-
-    if is_segment(folder):
-        return [folder]
-    below = [path for path in sorted(folder.iterdir()) if path.is_dir()]
-    deeper = [inner for path in below for inner in sorted(path.iterdir()) if inner.is_dir()]
-    return [path for path in [*below, *deeper] if is_segment(path)]
+    """``folder`` itself where it is a segment, else the segments below it, in order of their names."""
+    found, level = [], [folder]
+    for _ in range(DEEPEST + 1):
+        inner = [path for path in level if (path / "processed_log" / "CAN").is_dir()]
+        found += inner
+        level = [path for outer in level if outer not in inner for path in sorted(outer.iterdir()) if path.is_dir()]
+    return sorted(found)
 
 
 def detect(folder: Path) -> bool:
@@ -50,20 +49,26 @@ FORMAT = Format("a segment with processed_log/ and video.hevc, or a folder of th
 
 
 def _segment(folder: Path) -> Recording:
-    film = Film(folder / "video.hevc")
-    times = _array(folder / TIMES)[: len(film)]
-    speed = np.interp(times, *_series(folder / SPEED))
+    film = Film(next((folder / name for name in FILMS if (folder / name).is_file()), folder / FILMS[0]))
+    times = _array(folder / TIMES)
+    length, notes = together(len(film), {str(folder / TIMES): len(times)})
+    times = times[:length]
+    speed = sampled(times, *_series(folder / SPEED))
     clock, turn = _series(folder / GYRO, 2)
+    with np.errstate(divide="ignore", invalid="ignore"):  # of times that do not rise nothing is used
+        accel = np.gradient(speed, times) if len(times) > 1 else np.zeros(len(times))
     return Recording(
         f"{folder.parent.name}/{folder.name}",
         times,
         film,
         {
-            "steer": np.interp(times, *_series(folder / STEERING)) / FULL_LOCK_DEG,
+            "steer": sampled(times, *_series(folder / STEERING)) / FULL_LOCK_DEG,
             "speed": speed,
-            "yaw_rate": -np.interp(times, clock, turn),
-            "accel_long": np.gradient(speed, times) if len(times) > 1 else np.zeros(len(times)),
+            "yaw_rate": -sampled(times, clock, turn),
+            "accel_long": accel,
         },
+        film=str(film.path),
+        notes=notes,
     )
 
 

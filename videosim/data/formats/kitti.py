@@ -66,6 +66,7 @@ def _read_odometry(folder: Path) -> Recording:
     moved = np.einsum("tji,tj->ti", turns[:-1], np.diff(places, axis=0))  # in the camera's own axes
     turned = np.einsum("tji,tjk->tik", turns[:-1], turns[1:])
     left = -np.arctan2(turned[:, 0, 2], turned[:, 2, 2])  # about the axis that points down
+    step = np.where(step > 0.0, step, np.nan)  # times that do not rise say nothing of motion
     speed, yaw_rate = moved[:, 2] / step, left / step
     channels = {"speed": np.append(speed, speed[-1:]), "yaw_rate": np.append(yaw_rate, yaw_rate[-1:])}
     return Recording(folder.name, times, Stills(pictures), channels)

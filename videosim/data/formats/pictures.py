@@ -75,6 +75,8 @@ class Film:
     def __call__(self, number: int) -> np.ndarray:
         if self._last is not None and self._last[0] == number:
             return self._last[1]  # a cut repeats its frame
+        if number >= len(self):
+            raise VideoSimError(f"{self.path} ends before its frame {number}; restore the file")
         if number < self._next or (self._stamps is not None and number > self._next + AHEAD):
             self._frames, self._next = self._decoded(number), 0 if self._stamps is None else number
         try:

@@ -6,6 +6,7 @@
     picture: {column: a, folder: IMG}   # a file for each row; of a path only the name counts, if a folder is given
     video: drive.mp4                # or one film, its n-th frame for the n-th row
     time: {column: t, scale: 1.0e-9}    # to seconds; pattern: year … millisecond in a name; left out: the film's clock
+    clock: own                      # the rows have times of their own, from the film's start on; left out: one a frame
     channels: {steer: {column: b, scale: -1.0, offset: 0.0}}    # value * scale + offset in our units, left positive
 
 ``tables/`` holds the ones that ship; ``format=`` takes their names, or the path of another.
@@ -22,12 +23,13 @@ from typing import Any
 import numpy as np
 import yaml
 
-from videosim.data.formats.log import CHANNELS, Format, Recording
+from videosim.data.formats.log import CHANNELS, Format, Recording, sampled, together
 from videosim.data.formats.pictures import Film, Stills
 from videosim.errors import VideoSimError
 
+REACH_S = 2.0  # how far from a frame a row with a clock of its own may be: a GPS speaks once a second
 SHIPPED = Path(__file__).parent / "tables"
-KEYS = {"about", "table", "columns", "where", "picture", "video", "time", "channels"}
+KEYS = {"about", "table", "columns", "where", "picture", "video", "time", "clock", "channels"}
 
 
 def shipped() -> dict[str, Format]:
@@ -70,6 +72,8 @@ def _wrong(mapping: Any) -> str:
     named = [*channels.values(), *(mapping[key] for key in ("picture", "time") if key in mapping)]
     if any(not isinstance(entry, dict) or "column" not in entry for entry in named):
         return "needs a 'column' for everything that it reads"
+    if "clock" in mapping and (mapping["clock"] != "own" or "video" not in mapping or "time" not in mapping):
+        return "may say 'clock: own' of a table with 'time' beside a 'video', and nothing else"
     return "needs 'time', as pictures have none" if "picture" in mapping and "time" not in mapping else ""
 
 
@@ -88,10 +92,13 @@ def _read(folder: Path, mapping: dict[str, Any], path: Path) -> Recording:
     channels = {name: numbers(entry) for name, entry in mapping["channels"].items()}
     if "video" in mapping:
         film = Film(folder / mapping["video"])
-        length = min(len(film), len(rows))
         times = numbers(mapping["time"]) if "time" in mapping else film.times
+        if "clock" in mapping:
+            felt = {name: sampled(film.times, times, values, REACH_S) for name, values in channels.items()}
+            return Recording(folder.name, film.times, film, felt, film=str(film.path))
+        length, notes = together(len(film), {mapping["table"]: len(rows)})
         cut = {name: values[:length] for name, values in channels.items()}
-        return Recording(folder.name, times[:length], film, cut)
+        return Recording(folder.name, times[:length], film, cut, film=str(film.path), notes=notes)
     entry, time = mapping["picture"], mapping["time"]
     names = [PureWindowsPath(name.strip()) for name in column(entry["column"])]  # reads both kinds of slash
     paths = [folder / (Path(entry["folder"]) / name.name if "folder" in entry else name.as_posix()) for name in names]
