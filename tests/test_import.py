@@ -13,6 +13,7 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.spatial.transform import Rotation
 
 from videosim.config import CheckConfig, ImportConfig
 from videosim.data import alignment, importing
@@ -225,14 +226,13 @@ def test_a_film_and_a_table_of_ones_own(tmp_path: Path) -> None:
             brought_in(drive, tmp_path / "none", format=str(own))
 
 
-def write_hevc(path: Path, greys: Sequence[int]) -> None:
-    """A bare HEVC stream of even pictures, one for each grey level."""
+def write_hevc(path: Path, pictures: Sequence[np.ndarray]) -> None:
+    """A bare HEVC stream of uint8 (48, 64, 3), without time stamps."""
     with av.open(str(path), "w", format="hevc") as film:
         stream = film.add_stream("libx265", rate=20, options={"crf": "5", "x265-params": "log-level=none"})
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for grey in greys:
-            image = av.VideoFrame.from_ndarray(np.full((48, 64, 3), grey, np.uint8), format="rgb24")
-            film.mux(stream.encode(image))
+        for shown in pictures:
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(shown, format="rgb24")))
         film.mux(stream.encode())
 
 
@@ -255,7 +255,8 @@ def write_segment(folder: Path, records: int = 30) -> Path:
     (folder / "global_pose").mkdir()
     with open(folder / "global_pose" / "frame_times", "wb") as file:
         np.save(file, times)
-    write_hevc(folder / "video.hevc", [round(127 - 100 * value) for value in np.sin(2.0 * (times - start))])
+    greys = [round(127 - 100 * value) for value in np.sin(2.0 * (times - start))]
+    write_hevc(folder / "video.hevc", [np.full((48, 64, 3), grey, np.uint8) for grey in greys])
     return folder
 
 
@@ -354,12 +355,16 @@ def drive(lag: int, sign: float = 1.0, steps: int = 200) -> tuple[np.ndarray, np
     """Steering (T,), and frames (T+1, 32, 48, 3) of a far landscape that moves sideways ``lag`` frames after it."""
     rng = np.random.default_rng(0)
     steer = np.convolve(rng.normal(size=steps), np.ones(8) / 3.0, "same").clip(-1, 1)
+    return steer, landscape(np.concatenate([np.zeros(lag + 1), 3.0 * sign * steer])[: steps + 1], 32, 48)
+
+
+def landscape(moved: np.ndarray, height: int, width: int) -> np.ndarray:
+    """uint8 (T, height, width, 3): something far, ``moved`` (T,) pixels to the right since the frame before."""
+    rng = np.random.default_rng(7)
     land = np.convolve(rng.normal(size=4000), np.hanning(9), "same")
-    moved = np.concatenate([np.zeros(lag + 1), 3.0 * sign * steer])[: steps + 1]
-    place = 2000 - np.cumsum(moved)
-    rows = np.stack([np.interp(p + np.arange(48), np.arange(4000), land) for p in place])
+    rows = np.stack([np.interp(p + np.arange(width), np.arange(4000), land) for p in 2000 - np.cumsum(moved)])
     grey = np.clip(127 + 30 * rows, 0, 255).astype(np.uint8)
-    return steer, np.broadcast_to(grey[:, None, :, None], (steps + 1, 32, 48, 3)).copy()
+    return np.broadcast_to(grey[:, None, :, None], (len(moved), height, width, 3)).copy()
 
 
 @pytest.mark.parametrize("lag", [0, 2, 5])
@@ -416,9 +421,16 @@ def test_real_drives(
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the development logs are not here")
 def test_a_real_car_turns_as_it_steers(tmp_path: Path) -> None:
-    shutil.copytree(REAL / "logs_comma2k19_example1" / "40", tmp_path / "route" / "40")
-    write_hevc(tmp_path / "route" / "40" / "video.hevc", [100] * 1200)  # its own film is not among the logs
-    store = brought_in(tmp_path / "route", tmp_path / "out", episode_frames=1200)
+    segment = tmp_path / "route" / "40"
+    shutil.copytree(REAL / "logs_comma2k19_example1" / "40", segment)
+    # Its own film is not among the logs: this one turns as the poses do, of which the reader knows nothing.
+    times, turns = (np.load(segment / "global_pose" / name) for name in ("frame_times", "frame_orientations"))
+    turned = Rotation.from_quat(turns[:-1], scalar_first=True).inv() * Rotation.from_quat(turns[1:], scalar_first=True)
+    left = -turned.as_rotvec()[:, 2] / np.diff(times)
+    write_hevc(segment / "video.hevc", landscape(np.append(0.0, 200.0 * left), 48, 64))
+    store = brought_in(tmp_path / "route", tmp_path / "out", episode_frames=1200, height=48, width=64)
+    figures = checked(tmp_path / "out", tmp_path / "check")
+    assert figures["accepted"] and figures["steer_motion_lag_s"] <= 0.1
     assert store.lengths == [1199] and store.world.fps == 20
     speed, yaw_rate, _ = store.column("sensors", 0)[:-1].T
     steer = store.column("actions", 0)[:, 0]
