@@ -12,6 +12,7 @@ from logs import brought_in, burnt, figures, picture, steering
 from PIL import Image
 
 from videosim.data import converting
+from videosim.data.formats.log import sampled, together
 from videosim.data.store import EpisodeStore
 from videosim.errors import VideoSimError
 
@@ -175,3 +176,31 @@ def test_a_film_stays_with_one_process(tmp_path: Path) -> None:
     hands = converting._dealt(recordings, pieces, 2)  # type: ignore[arg-type]
     holders = [{recordings[piece.recording].film for piece in hand} - {""} for hand in hands]
     assert holders[0].isdisjoint(holders[1]) and sum(map(len, hands)) == len(pieces)
+
+
+# --- values on another clock -----------------------------------------------------------------------------------------
+
+
+def test_a_sample_counts_only_near_its_time() -> None:
+    clock, values = np.array([0.0, 1.0, 1.1, 5.0]), np.array([0.0, 10.0, np.nan, 50.0])
+    found = sampled(np.array([-0.6, -0.4, 0.5, 1.4, 3.0, 5.2]), clock, values, 0.5)
+    np.testing.assert_allclose(found, [np.nan, 0.0, 5.0, np.nan, np.nan, 50.0])
+    shuffled = sampled(np.array([0.5]), clock[::-1], values[::-1], 0.5)
+    assert shuffled == 5.0
+    assert np.isnan(sampled(np.zeros(3), np.zeros(0), np.zeros(0))).all()
+
+
+def test_lengths_that_differ_by_a_record_or_by_many() -> None:
+    assert together(100, {"poses": 100, "times": 100}) == (100, [])
+    shared, notes = together(100, {"poses": 99, "times": 101})
+    assert shared == 99 and len(notes) == 2 and "the first 99 are used" in notes[0]
+    with pytest.raises(VideoSimError, match="100 pictures and 90 rows of poses and 101 rows of times do not"):
+        together(100, {"poses": 90, "times": 101})
+
+
+def test_an_import_of_damaged_pictures_adds_nothing_the_second_time(tmp_path: Path) -> None:
+    log = write_log(tmp_path / "log")
+    for n in (0, 30, 33):
+        (log / f"{n}.png").unlink()
+    first = imported(log, tmp_path / "out", episode_frames=20, shortest=5)
+    assert imported(log, tmp_path / "out", episode_frames=20, shortest=5).seeds == first.seeds

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from logs import brought_in, burnt, picture, steering
+from logs import brought_in, burnt, figures, picture, steering
 
 from videosim.config import CheckConfig
 from videosim.data import alignment
@@ -81,3 +81,24 @@ def test_any_frame_of_a_film_is_found_in_any_order(tmp_path: Path) -> None:
         assert abs(burnt(film(number)[None])[0] - truth[number]) < 0.06
     with pytest.raises(VideoSimError, match="before its frame 400"):
         film(400)
+
+
+def test_what_follows_damage_is_lost_up_to_the_next_key_frame(tmp_path: Path) -> None:
+    """No frame may pass for its neighbour, nor for what a decoder made up."""
+    rng, truth = np.random.default_rng(0), steering(0, 600)
+    frames = np.stack([picture(value) for value in truth])
+    frames[:, :24] = rng.integers(0, 256, (600, 24, 48, 3), np.uint8)  # many bytes a frame
+    path = tmp_path / "cam" / "damaged.mp4"
+    path.parent.mkdir()
+    write_film(path, frames, fps=20)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 3000] = rng.bytes(3000)
+    path.write_bytes(content)
+    store = brought_in(tmp_path / "cam", tmp_path / "out", episode_frames=601)
+    assert len(store) == 2 and 350 < store.frames_total < 600
+    assert figures(tmp_path / "out")["damaged_pictures"] == 600 - store.frames_total
+    first, last = sorted((store.column("time", k)[0], k) for k in range(2))
+    for start, k in (first, last):
+        shown = burnt(store.frames(k)[:, 26:])
+        assert np.abs(shown - truth[round(start * 20) :][: len(shown)]).max() < 0.06

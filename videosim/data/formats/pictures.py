@@ -50,23 +50,24 @@ class Stills:
 
 class Film:
     """``film(n)`` is the n-th frame of the video in ``path``. Reading on is cheap; going back, or far ahead, seeks
-    where the frames have time stamps and starts anew where they have none. ``times`` float64 (K,), seconds from the
-    first frame."""
+    where the frames have time stamps and starts anew where they have none. What follows a damaged frame is lost up to
+    the next key frame. ``times`` float64 (K,), seconds from the first frame."""
 
     _frames: Iterator[tuple[int, av.VideoFrame]]  # (number, frame) of those to come
     _next: int  # the first of them
     _last: tuple[int, np.ndarray] | None
+    _lost: int | None  # the frame where decoding failed
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._stamps, self.times = self._read_stamps()
+        self._stamps, self._keys, self.times = self._read_stamps()
         self.close()
 
     def __len__(self) -> int:
         return len(self.times)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "_stamps": self._stamps, "times": self.times}
+        return {"path": self.path, "_stamps": self._stamps, "_keys": self._keys, "times": self.times}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -77,6 +78,10 @@ class Film:
             return self._last[1]  # a cut repeats its frame
         if number >= len(self):
             raise VideoSimError(f"{self.path} ends before its frame {number}; restore the file")
+        if self._lost is not None and number >= self._lost:
+            if not ((self._keys > self._lost) & (self._keys <= number)).any():
+                raise VideoSimError(f"frame {number} of {self.path} is lost with frame {self._lost}; restore the file")
+            self.close()
         if number < self._next or (self._stamps is not None and number > self._next + AHEAD):
             self._frames, self._next = self._decoded(number), 0 if self._stamps is None else number
         try:
@@ -89,11 +94,13 @@ class Film:
                 self._last = (number, frame.to_ndarray(format="rgb24"))
                 return self._last[1]
         except av.FFmpegError as fault:
+            self._lost = number
             raise VideoSimError(f"frame {number} of {self.path} is damaged ({fault}); restore the file") from fault
+        self._lost = number
         raise VideoSimError(f"{self.path} ends before its frame {number}; restore the file")
 
     def close(self) -> None:
-        self._frames, self._next, self._last = iter(()), len(self.times), None
+        self._frames, self._next, self._last, self._lost = iter(()), len(self.times), None, None
 
     def _decoded(self, number: int) -> Iterator[tuple[int, av.VideoFrame]]:
         """(frame number, frame) from some frame at or before ``number`` on."""
@@ -108,21 +115,23 @@ class Film:
                 elif frame.pts is not None:
                     yield int(np.searchsorted(self._stamps, frame.pts)), frame
 
-    def _read_stamps(self) -> tuple[np.ndarray | None, np.ndarray]:
-        """Presentation times in order, in the film's own unit and in seconds, without decoding; a bare stream has none,
-        and gets its nominal rate."""
+    def _read_stamps(self) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+        """Without decoding: presentation times in order, in the film's own unit; numbers of the key frames; and the
+        times in seconds. A bare stream has neither of the first two, and gets its nominal rate."""
         try:
             with av.open(str(self.path)) as container:
                 stream = container.streams.video[0]
-                packets = [packet.pts for packet in container.demux(stream) if packet.size]
+                packets = [(packet.pts, packet.is_keyframe) for packet in container.demux(stream) if packet.size]
                 rate = float(stream.average_rate or stream.guessed_rate or 25)
                 unit = float(stream.time_base or 0)
         except (av.FFmpegError, OSError, IndexError) as fault:
             raise VideoSimError(f"{self.path} is missing or no video ({fault}); restore it, or name another") from fault
-        if not packets or None in packets:
-            return None, np.arange(len(packets)) / rate
-        stamps = np.unique(np.array(packets, np.int64))
-        return stamps, (stamps - stamps[0]) * unit
+        found = [stamp for stamp, _ in packets if stamp is not None]
+        if not packets or len(found) < len(packets):
+            return None, np.zeros(0, int), np.arange(len(packets)) / rate
+        stamps = np.unique(np.array(found, np.int64))
+        keys = np.searchsorted(stamps, [stamp for stamp, (_, key) in zip(found, packets, strict=True) if key])
+        return stamps, keys, (stamps - stamps[0]) * unit
 
 
 class Selected:
