@@ -96,9 +96,10 @@ def test_what_follows_damage_is_lost_up_to_the_next_key_frame(tmp_path: Path) ->
     content[middle : middle + 3000] = rng.bytes(3000)
     path.write_bytes(content)
     store = brought_in(tmp_path / "cam", tmp_path / "out", episode_frames=601)
-    assert len(store) == 2 and 350 < store.frames_total < 600
+    assert len(store) == 2
     assert figures(tmp_path / "out")["damaged_pictures"] == 600 - store.frames_total
     first, last = sorted((store.column("time", k)[0], k) for k in range(2))
+    assert round(last[0] * 20) in Film(path)._keys
     for start, k in (first, last):
         shown = burnt(store.frames(k)[:, 26:])
         assert np.abs(shown - truth[round(start * 20) :][: len(shown)]).max() < 0.06

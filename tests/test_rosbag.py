@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from logs import brought_in, burnt, picture, steering
 from PIL import Image
 
-from videosim.data.formats import detect, read
+from videosim.data.formats import detect, read, rosbag
 from videosim.errors import VideoSimError
 
 COUNT, STEP_NS, START_NS = 30, 50_000_000, 1_700_000_000_000_000_000
@@ -76,6 +77,17 @@ def test_every_frame_keeps_its_motion(storage: str, compressed: bool, tmp_path: 
         shown, rate = burnt(store.frames(k)), store.column("actions", k)[:, 0]
         assert np.abs(shown[:-1] - rate).max() < 0.006 < 0.3 < np.abs(shown[1:] - rate).max()
     np.testing.assert_allclose(store.column("actions", 0)[:, 1], 2.0 + 0.1 * np.arange(19), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("encoding", "order"), [("rgb8", [0, 1, 2]), ("bgr8", [2, 1, 0]), ("bgra8", [2, 1, 0])])
+def test_the_order_of_colours(encoding: str, order: list[int]) -> None:
+    depth = len(encoding) - 1
+    raw = np.arange(2 * 3 * depth, dtype=np.uint8).reshape(2, 3, depth)
+    message = SimpleNamespace(encoding=encoding, height=2, width=3, step=3 * depth, data=raw.tobytes())
+    np.testing.assert_array_equal(rosbag._picture(message, "image 0"), raw[..., order])
+    message.data = message.data[:-1]
+    with pytest.raises(VideoSimError, match="image 0 is shorter"):
+        rosbag._picture(message, "image 0")
 
 
 def test_a_lone_file_without_motion_is_a_film(tmp_path: Path) -> None:

@@ -53,7 +53,6 @@ def pieces(
         known &= np.isfinite(recording.channels[key])
     account.add("records without a value", int((~known).sum()), _first(recording, ~known, needed))
     if not cfg.rate:
-        known &= np.isfinite(recording.times)
         steps = np.diff(recording.times)
         back, gaps = ~(steps > 0.0), steps > GAP / rate
         account.add("times that do not rise", int(back.sum()), _first(recording, np.append(False, back)))
