@@ -276,6 +276,17 @@ def test_a_segment_with_clocks_of_its_own(tmp_path: Path) -> None:
         brought_in(route, tmp_path / "none")
 
 
+def test_folders_laid_out_as_openpilot_names_them(tmp_path: Path) -> None:
+    segment = write_segment(tmp_path / "Chunk_1" / "b0c9|2018-08-01--21-13-49" / "40")
+    (segment / "video.hevc").rename(segment / "fcamera.hevc")
+    store = brought_in(tmp_path, tmp_path / "out")
+    assert store.source.startswith("comma2k19") and store.lengths == [29] and misaligned(store) < 0.04
+    (segment / "fcamera.hevc").unlink()
+    write_hevc(segment / "video.hevc", [np.zeros((48, 64, 3), np.uint8)] * 20)  # the film of another minute
+    with pytest.raises(VideoSimError, match=r"20 pictures and 30 rows of .*frame_times do not belong together"):
+        brought_in(tmp_path, tmp_path / "none")
+
+
 def test_motion_counts_as_the_action_where_nobody_logged_the_wheel(tmp_path: Path) -> None:
     raw = tmp_path / "raw" / "2011_09_26_drive_0001_sync"
     (raw / "image_02" / "data").mkdir(parents=True)
@@ -313,6 +324,10 @@ def test_motion_is_the_difference_of_two_poses(tmp_path: Path) -> None:
     (sequence / "times.txt").write_text("\n".join(str(0.1 * n) for n in range(10)))
     store = brought_in(sequence, tmp_path / "out")
     np.testing.assert_allclose(store.column("actions", 0), np.tile([0.5, 12.0], (9, 1)), rtol=1e-4)
+    lines[4] = " ".join(["nan"] * 12)
+    (sequence / "poses.txt").write_text("\n".join(lines))
+    store = brought_in(sequence, tmp_path / "lost")
+    assert [n + 1 for n in store.lengths] == [3, 5]  # no motion to the lost pose, nor from it
 
 
 @pytest.mark.parametrize(

@@ -248,6 +248,18 @@ def test_films_there_and_back_keep_every_frame_in_its_place(tmp_path: Path) -> N
         assert np.abs(shown[:-1] - steer).max() < 0.04 < 0.3 < np.abs(shown[1:] - steer).max()
 
 
+def test_frames_alone_go_there_and_back(tmp_path: Path) -> None:
+    world = WorldSpec("cam", FrameSpec(48, 48), ActionSpec((), (), ()), SensorSpec((), (), (), ()), 0.1, 9)
+    none = np.zeros((9, 0), np.float32)
+    frames = np.stack([picture(value) for value in steering(0, 10)])
+    episode = Episode(frames, none, none.sum(1), np.zeros((10, 0), "f4"), np.zeros((10, 0)), none.any(1))
+    EpisodeStore.create(tmp_path / "store", world).append(episode)
+    sent_out(tmp_path / "store", tmp_path / "set")
+    again = brought_in(tmp_path / "set", tmp_path / "again")
+    np.testing.assert_array_equal(again.frames(0), frames)
+    assert again.world.action.size == again.world.sensors.size == 0
+
+
 @pytest.mark.parametrize("frames", ["png", "mp4"])
 def test_the_description_of_the_format_field_by_field(frames: str, tmp_path: Path) -> None:
     store = write_store(tmp_path / "store")

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Protocol
+
+import numpy as np
 
 from videosim.config import ExportConfig
 from videosim.data.lerobot_writer import LeRobotWriter
@@ -19,6 +20,7 @@ from videosim.data.minari_writer import MinariWriter
 from videosim.data.store import EpisodeStore
 from videosim.errors import VideoSimError
 from videosim.run import Run
+from videosim.types import Episode
 
 FORMATS = ("lerobot", "minari")
 FRAMES = ("png", "mp4")
@@ -64,15 +66,23 @@ def main(cfg: ExportConfig, run: Run) -> None:
     )
 
 
-def _writer(cfg: ExportConfig, store: EpisodeStore, folder: Path) -> Any:
-    makers: dict[str, Callable[[], Any]] = {
-        "lerobot": lambda: LeRobotWriter(folder, store.world, store.source, store.licence, cfg.frames == "mp4"),
-        "minari": lambda: MinariWriter(folder, store.world, store.source, store.licence),
-    }
-    return makers[cfg.format]()
+class Writer(Protocol):
+    """Episodes one after the other; whole once it is finished. ``close`` lets go of its files."""
+
+    def add(self, episode: Episode, times: np.ndarray) -> None: ...
+
+    def finish(self) -> None: ...
+
+    def close(self) -> None: ...
 
 
-def _write(writer: Any, store: EpisodeStore, run: Run) -> None:
+def _writer(cfg: ExportConfig, store: EpisodeStore, folder: Path) -> Writer:
+    if cfg.format == "minari":
+        return MinariWriter(folder, store.world, store.source, store.licence)
+    return LeRobotWriter(folder, store.world, store.source, store.licence, cfg.frames == "mp4")
+
+
+def _write(writer: Writer, store: EpisodeStore, run: Run) -> None:
     with closing(writer), run.progress(store.frames_total, "exporting", "frames") as bar:
         for number in range(len(store)):
             episode = store.episode(number)

@@ -71,7 +71,9 @@ class LeRobotWriter:
         """Close the files and write ``meta/``, of it ``info.json`` last."""
         self.close()
         meta = self.root / "meta"
-        write_atomically(meta / "episodes/chunk-000/file-000.parquet", layout.parquet_bytes(_listed(self._episodes)))
+        write_atomically(
+            meta / "episodes/chunk-000/file-000.parquet", layout.parquet_bytes(pa.Table.from_pylist(self._episodes))
+        )
         write_atomically(meta / "tasks.parquet", layout.parquet_bytes(_tasks([self.world.name])))
         write_atomically(meta / "stats.json", json.dumps(aggregated(self._stats), indent=2))
         write_atomically(meta / "info.json", json.dumps(self._info(), indent=2))
@@ -172,28 +174,14 @@ def _packed(frames: np.ndarray) -> pa.Array:
     return pa.array(pictures, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
 
 
-def _listed(rows: list[dict[str, Any]]) -> pa.Table:
-    return pa.Table.from_pylist(rows)
-
-
 def _tasks(tasks: list[str]) -> pa.Table:
     """The texts are the index of the pandas frame that LeRobot reads, which a schema must say."""
-    columns = [("task_index", "int64", None), ("task", "object", "unicode")]
-    described = {
-        "index_columns": ["task"],
-        "column_indexes": [],
-        "columns": [
-            {
-                "name": name,
-                "field_name": name,
-                "pandas_type": kind or "int64",
-                "numpy_type": numpy,
-                "metadata": None,
-            }
-            for name, numpy, kind in columns
-        ],
-        "pandas_version": "2.0.0",
-    }
+    kinds = {"task_index": ("int64", "int64"), "task": ("unicode", "object")}
+    columns = [
+        {"name": name, "field_name": name, "pandas_type": kind, "numpy_type": numpy, "metadata": None}
+        for name, (kind, numpy) in kinds.items()
+    ]
+    described = {"index_columns": ["task"], "column_indexes": [], "columns": columns, "pandas_version": "2.0.0"}
     table = pa.table({"task_index": pa.array(range(len(tasks)), pa.int64()), "task": pa.array(tasks)})
     return table.replace_schema_metadata({"pandas": json.dumps(described)})
 
