@@ -149,6 +149,15 @@ def test_every_frame_keeps_its_action(version: str, filmed: bool, tmp_path: Path
         np.testing.assert_allclose(store.column("sensors", k)[:, 0], (36.0 + np.arange(LENGTHS[k])) / 3.6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("filmed", [True, False])
+def test_several_processes_read_the_same(filmed: bool, tmp_path: Path) -> None:
+    source = write_set(tmp_path / "set", "v3.0", filmed)
+    one, two = (brought_in(source, tmp_path / str(n), episode_frames=9, workers=n) for n in (1, 2))
+    assert sorted(one.seeds) == sorted(two.seeds)
+    for k, seed in enumerate(one.seeds):
+        np.testing.assert_array_equal(one.frames(k), two.frames(two.seeds.index(seed)))
+
+
 def test_what_is_no_vehicle_keeps_its_names_and_range(tmp_path: Path) -> None:
     store = brought_in(write_set(tmp_path / "set", "v3.0", False, ["waist", "shoulder", "heading"]), tmp_path / "out")
     assert store.world.action.names == ("waist", "shoulder", "heading")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import sys
 from pathlib import Path
@@ -77,6 +78,13 @@ def test_every_frame_keeps_its_motion(storage: str, compressed: bool, tmp_path: 
         shown, rate = burnt(store.frames(k)), store.column("actions", k)[:, 0]
         assert np.abs(shown[:-1] - rate).max() < 0.006 < 0.3 < np.abs(shown[1:] - rate).max()
     np.testing.assert_allclose(store.column("actions", 0)[:, 1], 2.0 + 0.1 * np.arange(19), rtol=1e-5)
+    shown = read(tmp_path / "bags")[1][0].picture
+    again = copy.copy(shown)  # as another process gets it
+    for number in (7, 7, 3, 29, 0):
+        np.testing.assert_array_equal(again(number), shown(number))
+        assert abs(burnt(shown(number)[None])[0] - steering(0, COUNT)[number]) < 0.006
+    for pictures in (shown, again):
+        pictures.close()
 
 
 @pytest.mark.parametrize(("encoding", "order"), [("rgb8", [0, 1, 2]), ("bgr8", [2, 1, 0]), ("bgra8", [2, 1, 0])])

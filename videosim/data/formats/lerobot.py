@@ -122,18 +122,21 @@ def _places_v3(folder: Path, about: dict[str, Any], film: str) -> list[_Place]:
     wanted = ["episode_index", "length", "data/chunk_index", "data/file_index"]
     wanted += [f"videos/{film}/{part}" for part in ("chunk_index", "file_index", "from_timestamp")] if film else []
     rows = [row for path in paths for row in _table(path, wanted).to_pylist()]
-    places = []
-    for row in sorted(rows, key=lambda row: row["episode_index"]):
 
-        def numbered(template: str, kind: str, row: dict[str, Any] = row) -> Path:
-            numbers = {f"{part}_index": row[f"{kind}/{part}_index"] for part in ("chunk", "file")}
-            return folder / template.format(video_key=film, **numbers)
+    def file(template: str, row: dict[str, Any], kind: str) -> Path:
+        numbers = {key: row[f"{kind}/{key}"] for key in ("chunk_index", "file_index")}
+        return folder / template.format(video_key=film, **numbers)
 
-        at = numbered(about["video_path"], f"videos/{film}") if film else None
-        begins = float(row[f"videos/{film}/from_timestamp"]) if film else 0.0
-        table = numbered(about["data_path"], "data")
-        places.append(_Place(int(row["episode_index"]), int(row["length"]), table, at, begins))
-    return places
+    return [
+        _Place(
+            int(row["episode_index"]),
+            int(row["length"]),
+            file(about["data_path"], row, "data"),
+            file(about["video_path"], row, f"videos/{film}") if film else None,
+            float(row[f"videos/{film}/from_timestamp"]) if film else 0.0,
+        )
+        for row in sorted(rows, key=lambda row: row["episode_index"])
+    ]
 
 
 def _table(path: Path, columns: list[str]) -> pa.Table:
