@@ -58,8 +58,7 @@ def pieces(
         account.add("times that do not rise", int(back.sum()), _first(recording, np.append(False, back)))
         account.add("gaps in time", int(gaps.sum()), _first(recording, np.append(False, gaps)))
         cuts[1:] |= back | gaps
-    cuts |= ~known
-    cuts[1:] |= ~known[:-1]
+    cuts |= ~known  # such a record begins a run, and is then taken out of it
     # A command shows in the picture ``action_offset_s`` later, so that the action which moves a frame was logged before
     # it, and the first frames of a run have none; with a negative offset the last.
     late, early = (max(0, int(np.ceil(side * cfg.action_offset_s * rate - 1e-6))) for side in (1, -1))
