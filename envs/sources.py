@@ -143,7 +143,11 @@ class GymnasiumSource:
         return {"observation": np.asarray(self._env._get_obs())}
 
 
-OWN_SCENES = {"push": "videosim.envs.push:PushSource"}
+OWN_SCENES = {
+    "push": "videosim.envs.push:PushSource",
+    "driving": "videosim.envs.driving:DrivingSource",
+    "driving-obstacles": "videosim.envs.driving:ObstacleSource",
+}
 
 
 def own_scene(name: str) -> Source:
