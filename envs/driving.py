@@ -7,6 +7,7 @@ seed, which is part of every saved state, makes its road (``roads.py``) and the 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,9 @@ import numpy as np
 from videosim.data.formats.log import CHANNELS
 from videosim.envs.driver import driver
 from videosim.envs.roads import FIRST_M, LAST_M, Road
-from videosim.envs.scenery import LIDAR_GROUP, PAINT, SOLID, VISUAL, Scenery, scenery_xml
+from videosim.envs.scenery import LIDAR_GROUP, PAINT, SOLID, VISUAL, Scenery, poses, scenery_xml
 from videosim.envs.sources import settle
-from videosim.envs.vehicle import ACTUATORS, BODY, DEFAULTS, GROUND, OPTION, SENSORS, TIMESTEP_S, Vehicle
+from videosim.envs.vehicle import ACTUATORS, BODY, CONTACTS, DEFAULTS, GROUND, OPTION, SENSORS, TIMESTEP_S, Vehicle
 from videosim.envs.worlds import Knowledge, Row, sensor_spec
 from videosim.types import ActionSpec
 
@@ -27,7 +28,8 @@ SUBSTEPS = 10  # 20 frames a second, as dash cameras have
 CRUISE_MPS = 10.0  # faster pays no more
 UNDER_WAY_MPS = 2.0  # slower is standing about
 PREVIEW_M = (5.0, 10.0, 20.0)  # along the lane, where the sensors tell its course
-LIDAR_DEG = np.linspace(-75.0, 75.0, 16)  # of the rays, from right to left
+LIDAR_DEG = np.array([2.0, 6.0, 10.0, 15.0, 22.0, 32.0, 48.0, 75.0])  # of the rays, closest together straight ahead
+LIDAR_DEG = np.concatenate([-LIDAR_DEG[::-1], LIDAR_DEG])  # from right to left
 LIDAR_M, OBJECT_M = 40.0, 60.0  # how far the lidar sees, and how far ahead an object is listed
 PASSED_M = -4.0  # an object this far behind the car's middle is listed no more
 LISTED = 2  # objects
@@ -40,6 +42,7 @@ XML = f"""
   <option {OPTION}/>{VISUAL}
   <default>{DEFAULTS}{PAINT}{SOLID}</default>
   <worldbody>{GROUND}{BODY}{{scenery}}</worldbody>
+  <contact>{CONTACTS}</contact>
   <actuator>{ACTUATORS}</actuator>
   <sensor>{SENSORS}</sensor>
 </mujoco>
@@ -91,7 +94,7 @@ class DrivingSource:
         self.model = mujoco.MjModel.from_xml_string(XML.format(scenery=scenery_xml(self.objects)))
         self.data = mujoco.MjData(self.model)
         self.vehicle = Vehicle(self.model, self.data)
-        self.memory = np.zeros(1)  # the seed
+        self.memory = np.zeros(3)  # the seed, and the mean acceleration of the last step, forward and to the left
         self._scenery = Scenery(self.model)
         self._made: Road | None = None
         rows = ROWS + (OBJECT_ROWS if self.objects else [])
@@ -108,7 +111,7 @@ class DrivingSource:
     def begin(self, seed: int) -> None:
         """The car rolls along its lane, roughly in the middle of it."""
         rng = np.random.default_rng([seed, 0])
-        self.memory[0] = seed
+        self.memory[:] = seed, 0.0, 0.0
         self.start(rng.uniform(0.0, 10.0), rng.normal(0.0, 0.2), rng.normal(0.0, 0.03), rng.uniform(4.0, 9.0))
 
     def start(self, s: float, lane_offset: float, heading_error: float, speed: float, steer: float = 0.0) -> None:
@@ -116,19 +119,23 @@ class DrivingSource:
         x, y, heading = self.road.at(s, lane_offset - self.road.lane_m / 2)
         self.vehicle.put(float(x), float(y), float(heading) + heading_error, speed, steer)
         if self.objects:
-            self._scenery.place_objects(self.data, self.road)
+            self._place(poses(self.road, 0.0))
         settle(self.model, self.data)
 
     def advance(self, action: np.ndarray) -> tuple[float, bool, dict[str, Any]]:
-        hit = False
-        for _ in range(SUBSTEPS):
+        hit, felt, now = False, np.zeros(2), self.data.time
+        if self.objects:
+            before, after = poses(self.road, now), poses(self.road, now + self.dt_s)
+        for step in range(SUBSTEPS):
             if self.objects:
-                self._scenery.place_objects(self.data, self.road)
+                self._place(before + (after - before) * (step / SUBSTEPS))
             self.vehicle.control(float(action[0]), float(action[1]))
             mujoco.mj_step(self.model, self.data)
             hit = hit or self._scenery.hit(self.data)
+            felt += self.vehicle.acceleration
+        self.memory[1:] = felt / SUBSTEPS
         if self.objects:
-            self._scenery.place_objects(self.data, self.road)
+            self._place(after)
         settle(self.model, self.data)
         s, lane_offset, error = self.lane()
         half = self.road.lane_m / 2
@@ -139,6 +146,9 @@ class DrivingSource:
         reward = 0.0 if over else along * self.worth(centred)
         success = not over and along * CRUISE_MPS >= UNDER_WAY_MPS and self.kept(lane_offset)
         return reward, over, {"success": success, "gps_m": self.gps()[:2]}
+
+    def _place(self, objects: np.ndarray) -> None:
+        self.data.mocap_pos[:], self.data.mocap_quat[:] = objects[:, :3], objects[:, 3:]
 
     def worth(self, centred: float) -> float:
         """What a metre pays, in [0, 1]; ``centred`` is 1 in the middle of the lane and 0 outside it."""
@@ -157,9 +167,8 @@ class DrivingSource:
     def gps(self) -> np.ndarray:
         """East and north (m) and speed (m/s) with the errors of this episode and of this fix, float64 (3,)."""
         seed, fix = int(self.memory[0]), round(self.data.time / self.dt_s)
-        bias = np.random.default_rng([seed, 2]).normal(0.0, GPS_BIAS_M, 2)
-        noise = np.random.default_rng([seed, 3, fix]).normal(0.0, (GPS_NOISE_M, GPS_NOISE_M, GPS_NOISE_MPS))
-        return np.array([*(self.data.qpos[:2] + bias), np.linalg.norm(self.vehicle.velocity)]) + noise
+        noise = np.random.default_rng([seed, 2, fix]).normal(0.0, (GPS_NOISE_M, GPS_NOISE_M, GPS_NOISE_MPS))
+        return np.array([*(self.data.qpos[:2] + _gps_bias(seed)), np.linalg.norm(self.vehicle.velocity)]) + noise
 
     def lidar(self) -> np.ndarray:
         """Distance (m) from the middle of the front bumper to what each ray meets, at most LIDAR_M, float64 (16,)."""
@@ -171,7 +180,7 @@ class DrivingSource:
         mujoco.mj_multiRay(
             self.model, data, origin, rays.ravel(), SEEN, True, -1, met, distance, None, len(RAYS), LIDAR_M
         )
-        return np.where(distance < 0.0, LIDAR_M, distance)
+        return np.where(distance < 0.0, LIDAR_M, np.minimum(distance, LIDAR_M))
 
     def look(self, draw: Any) -> np.ndarray:
         """The dash camera's frame, uint8 (H, W, 3)."""
@@ -188,6 +197,9 @@ class ObstacleSource(DrivingSource):
 
     objects = True
 
+    def _place(self, objects: np.ndarray) -> None:
+        self.data.mocap_pos[:], self.data.mocap_quat[:] = objects[:, :3], objects[:, 3:]
+
     def worth(self, centred: float) -> float:
         return 0.5 + 0.5 * centred
 
@@ -195,13 +207,20 @@ class ObstacleSource(DrivingSource):
         return True
 
 
+@lru_cache(maxsize=8)
+def _gps_bias(seed: int) -> np.ndarray:
+    """East and north (m), float64 (2,)."""
+    return np.random.default_rng([seed, 3]).normal(0.0, GPS_BIAS_M, 2)
+
+
 def read(source: Any) -> np.ndarray:
     """The sensors of ``ROWS``, and of ``OBJECT_ROWS`` where there are objects, float64 (S,)."""
     vehicle, road = source.vehicle, source.road
     s, lane_offset, error = source.lane()
     source._scenery.lay_out(source.data, road, s)
-    ahead, across, speed = vehicle.velocity[0], vehicle.acceleration, vehicle.wheel_speed
-    own = [ahead, vehicle.yaw_rate, *across, vehicle.steer, speed, source.gps()[2], road.lane_m, lane_offset, error]
+    ahead = vehicle.velocity[0]
+    turns = vehicle.yaw_rate, *source.memory[1:], vehicle.steer
+    own = [ahead, *turns, vehicle.wheel_speed, source.gps()[2], road.lane_m, lane_offset, error]
     x, y, heading = vehicle.place
     lane_x, lane_y, _ = road.at(s + np.array(PREVIEW_M), -road.lane_m / 2)
     preview = (lane_y - y) * np.cos(heading) - (lane_x - x) * np.sin(heading)

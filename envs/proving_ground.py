@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from videosim.envs import rendering  # noqa: F401  (chooses the OpenGL back end before mujoco is imported)
 from videosim.envs.vehicle import (
     ACTUATORS,
     BODY,
+    CONTACTS,
     DEFAULTS,
     GRAVITY_MPS2,
     GROUND,
@@ -18,7 +18,6 @@ from videosim.envs.vehicle import (
     STEER_RAD,
     TIMESTEP_S,
     WHEELBASE_M,
-    WHEELS,
     Vehicle,
 )
 
@@ -26,7 +25,7 @@ import mujoco  # isort: skip
 
 XML = f"""<mujoco model="proving ground">
   <option {OPTION}/><default>{DEFAULTS}</default><worldbody>{GROUND}{BODY}</worldbody>
-  <actuator>{ACTUATORS}</actuator><sensor>{SENSORS}</sensor></mujoco>"""
+  <contact>{CONTACTS}</contact><actuator>{ACTUATORS}</actuator><sensor>{SENSORS}</sensor></mujoco>"""
 
 
 def plane(grip: float | None = None) -> Vehicle:
@@ -34,8 +33,7 @@ def plane(grip: float | None = None) -> Vehicle:
     model = mujoco.MjModel.from_xml_string(XML)
     vehicle = Vehicle(model, mujoco.MjData(model))
     if grip is not None:
-        for wheel in WHEELS:
-            model.geom(wheel).friction[0] = grip
+        vehicle.grip(grip)
     return vehicle
 
 
@@ -67,6 +65,15 @@ def braking_distance(speed: float, grip: float) -> tuple[float, float]:
     for _ in drive(vehicle, 2.0 + speed / grip / GRAVITY_MPS2, 0.0, -1.0):
         pass
     return vehicle.place[0], speed**2 / (2 * grip * GRAVITY_MPS2)
+
+
+def skidding(speed: float, grip: float) -> tuple[float, float]:
+    """Sideways acceleration (m/s^2), the mean over a second and a half, of a car that is steered and driven beyond what
+    its tyres can do; and mu g."""
+    vehicle = plane(grip)
+    vehicle.put(0.0, 0.0, 0.0, speed, 0.5 * STEER_RAD)
+    felt = [vehicle.acceleration[1] for _ in drive(vehicle, 2.0, 0.5, hold=speed)]
+    return float(np.mean(felt[len(felt) // 4 :])), grip * GRAVITY_MPS2
 
 
 def coasting(speed: float, steer: float = 0.0, seconds: float = 10.0) -> np.ndarray:

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from videosim.envs import rendering  # noqa: F401  (chooses the OpenGL back end before mujoco is imported)
 from videosim.envs.roads import BLOCKS_M, CAR_M, CARS, FIRST_M, PIECE_M, PIECES, Road
 
 import mujoco  # isort: skip
 
 SHOWN = 24  # pieces of road at a time
 AHEAD_M = 30.0  # how far in front of the car their middle lies
-SHOULDER_M = 0.3  # breadth of the white line at each edge
-DASH_M = (1.4, 0.14)  # half the length and breadth of a dash, on every second piece
+SHOULDER_M = 0.45  # breadth of the white line at each edge
+DASH_M = (1.4, 0.18)  # half the length and breadth of a dash, on every second piece
 SKY_M = 120.0  # how far away the sky is
 HEDGE_M = 0.4  # half the thickness of a hedge
 BURIED_M = -20.0  # height of what is not there
@@ -55,7 +56,7 @@ def _pieces() -> str:
 def _block(number: int, size: tuple[float, float, float]) -> str:
     x, y, z = size
     return f"""
-    <body name="object_{number}" mocap="true">
+    <body name="object_{number}" mocap="true" pos="0 0 {BURIED_M}">
       <geom name="object_{number}" class="solid" size="{x} {y} {z}" pos="0 0 {z}"/>
       <geom class="paint" size="{x + 0.02} {y + 0.02} {z * 0.2}" pos="0 0 {z}" rgba=".95 .95 .95 1"/>
     </body>"""
@@ -65,7 +66,7 @@ def _car(number: int) -> str:
     x, y, z = CAR_M
     low, high = z * 0.6, z * 0.4
     return f"""
-    <body name="object_{number}" mocap="true">
+    <body name="object_{number}" mocap="true" pos="0 0 {BURIED_M}">
       <geom name="object_{number}" class="solid" size="{x} {y} {low}" pos="0 0 {low + 0.2}"/>
       <geom class="paint" size="{x * 0.55} {y * 0.9} {high}" pos="-.1 0 {2 * low + high + 0.2}" rgba=".1 .12 .16 1"/>
       <geom class="paint" size="{x + 0.03} {y * 0.95} .12" pos="0 0 {low + 0.3}" rgba=".7 .02 .02 1"/>
@@ -126,15 +127,9 @@ class Scenery:
         data.geom_xpos[self._sky] = x + SKY_M * np.cos(turn), y + SKY_M * np.sin(turn), SKY_M
         data.geom_xmat[[self._sky, self._land]] = _turned(np.array([turn]))[0]
 
-    def place_objects(self, data: mujoco.MjData, road: Road) -> None:
-        """Put obstacles and other cars where they are at ``data.time``."""
-        x, y, heading = road.at(road.objects.now(data.time), road.objects.offset)
-        data.mocap_pos[:, 0], data.mocap_pos[:, 1] = x, y
-        data.mocap_quat[:, 0], data.mocap_quat[:, 3] = np.cos(heading / 2), np.sin(heading / 2)
-
     def hit(self, data: mujoco.MjData) -> bool:
-        """Whether something touches an obstacle or another car."""
-        return bool(len(self._objects) and data.ncon and (data.contact.geom[:, :, None] == self._objects).any())
+        """Whether something touches an obstacle or another car, whose geoms are the scene's last."""
+        return bool(len(self._objects) and data.ncon and data.contact.geom.max() >= self._objects[0])
 
     def _survey(self, road: Road) -> None:
         """Everything about ``road`` that does not depend on where the car is."""
@@ -155,6 +150,13 @@ class Scenery:
         model.geom_rgba[self._sky, :3] = colours.sky
         if len(self._objects):
             model.geom_rgba[self._objects, :3] = road.objects.colour
+
+
+def poses(road: Road, time_s: float) -> np.ndarray:
+    """Where obstacles and other cars are at ``time_s``: position (m) and quaternion, float64 (n, 7)."""
+    x, y, heading = road.at(road.objects.now(time_s), road.objects.offset)
+    zero = np.zeros_like(x)
+    return np.stack([x, y, zero, np.cos(heading / 2), zero, zero, np.sin(heading / 2)], 1)
 
 
 def _heading(data: mujoco.MjData) -> float:

@@ -8,7 +8,11 @@ to the left, z up; a positive steering angle turns left. Knows no road.
 
 from __future__ import annotations
 
+from math import atan, tan
+
 import numpy as np
+
+from videosim.envs import rendering  # noqa: F401  (chooses the OpenGL back end before mujoco is imported)
 
 import mujoco  # isort: skip
 
@@ -63,8 +67,16 @@ BODY = f"""
       {"".join(map(_wheel, WHEELS))}
     </body>"""
 DEFAULTS = f"""
-    <default class="tyre"><geom type="sphere" size="{WHEEL_RADIUS_M}" group="3" friction="{GRIP}" priority="1"
-      condim="3" contype="0" conaffinity="3" solref=".02 1"/></default>"""
+    <default class="tyre">
+      <geom type="sphere" size="{WHEEL_RADIUS_M}" group="3" contype="0" conaffinity="2"/>
+    </default>"""
+# MuJoCo lifts a sliding contact off the ground the more, the faster it strives to end the sliding, and a locked wheel
+# would hop. Striving several times more slowly (``solreffriction``) calms it and costs half a percent of slip.
+CONTACTS = "".join(
+    f'<pair name="{name}" geom1="ground" geom2="{name}" condim="3" friction="{GRIP} {GRIP}" solref=".03 1" '
+    f'solreffriction=".2 1"/>'
+    for name in WHEELS
+)
 ACTUATORS = "".join(
     f'<position name="{name}_steer" joint="{name}_steer" kp="40000" kv="1200" ctrlrange="-1 1"/>' for name in STEERED
 ) + "".join(f'<motor name="{name}" joint="{name}"/>' for name in DRIVEN)
@@ -99,6 +111,11 @@ class Vehicle:
             rest[self.model.joint(name).qposadr[0]] = 0.0
         return rest
 
+    def grip(self, friction: float) -> None:
+        """Give all tyres another coefficient of friction."""
+        for name in WHEELS:
+            self.model.pair(name).friction[:2] = friction
+
     def put(self, x: float, y: float, heading: float, speed: float, steer: float = 0.0) -> None:
         """Reset everything; then the car rolls at ``speed`` (m/s) from (x, y) (m) in direction ``heading`` (rad)."""
         model, data = self.model, self.data
@@ -119,11 +136,14 @@ class Vehicle:
         [-1, 1], the motor above 0 and the brakes below, which a light foot applies lightly: they grow with its
         square."""
         data, reach = self.data, STEER_RATE_RADPS * TIMESTEP_S
-        now = from_ackermann(data.ctrl[self._steer])
-        data.ctrl[self._steer] = ackermann(now + np.clip(steer * STEER_RAD - now, -reach, reach))
-        turning = data.qvel[self._spin[2:]] * WHEEL_RADIUS_M / TOP_SPEED_MPS
-        data.ctrl[self._drive] = max(pedal, 0.0) * DRIVE_NM * np.clip(1.0 - turning, 0.0, 1.0)
-        self.model.dof_frictionloss[self._spin] = ROLLING_NM + max(-pedal, 0.0) ** 2 * np.repeat(BRAKE_NM, 2)
+        now = from_ackermann(*data.ctrl[self._steer])
+        data.ctrl[self._steer] = ackermann(now + max(-reach, min(reach, steer * STEER_RAD - now)))
+        for motor, spin in zip(self._drive, self._spin[2:], strict=True):
+            left = 1.0 - float(data.qvel[spin]) * WHEEL_RADIUS_M / TOP_SPEED_MPS
+            data.ctrl[motor] = max(pedal, 0.0) * DRIVE_NM * max(0.0, min(1.0, left))
+        braked = max(-pedal, 0.0) ** 2
+        front, rear = (ROLLING_NM + braked * torque for torque in BRAKE_NM)
+        self.model.dof_frictionloss[self._spin] = front, front, rear, rear
 
     @property
     def place(self) -> tuple[float, float, float]:
@@ -149,7 +169,7 @@ class Vehicle:
     @property
     def steer(self) -> float:
         """Steering angle (rad) of the imagined wheel between the front ones."""
-        return from_ackermann(self.data.qpos[self._steered])
+        return from_ackermann(*self.data.qpos[self._steered])
 
     @property
     def wheel_speed(self) -> float:
@@ -170,15 +190,13 @@ class Vehicle:
         return float(data.energy.sum())
 
 
-def ackermann(steer: float) -> np.ndarray:
+def ackermann(steer: float) -> tuple[float, float]:
     """Angles (rad) of the left and right wheel for the angle ``steer`` between them: all axles meet in one point."""
-    slope = np.tan(steer)
-    half = TRACK_M / 2 / WHEELBASE_M * slope
-    return np.arctan(slope / np.array([1.0 - half, 1.0 + half]))
+    slope, half = tan(steer), TRACK_M / 2 / WHEELBASE_M
+    return atan(slope / (1.0 - half * slope)), atan(slope / (1.0 + half * slope))
 
 
-def from_ackermann(angles: np.ndarray) -> float:
+def from_ackermann(left: float, right: float) -> float:
     """The inverse of ``ackermann``; of angles that fit no single one, their compromise."""
-    left, right = np.tan(angles)
-    half = TRACK_M / 2 / WHEELBASE_M
-    return float(np.arctan((left / (1.0 + half * left) + right / (1.0 - half * right)) / 2))
+    inner, outer, half = tan(left), tan(right), TRACK_M / 2 / WHEELBASE_M
+    return atan((inner / (1.0 + half * inner) + outer / (1.0 - half * outer)) / 2)

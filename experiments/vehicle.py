@@ -2,7 +2,7 @@
 
 Prints a table of what it measures: turning circles and braking distances beside their textbook values, energy while
 coasting, how often the scripted driver and random actions keep their place over 50 roads that no training sees, and
-rendered frames a second beside the push scene, all in turn so that a busy moment of the machine falls on each.
+rendered frames a second of one core's time beside the push scene, all in turn.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 
 from videosim.envs.physics import PhysicsEnv
-from videosim.envs.proving_ground import braking_distance, coasting, turning_radius
+from videosim.envs.proving_ground import braking_distance, coasting, skidding, turning_radius
 
 WORLDS = ("driving", "driving-obstacles")
 ROADS, FIRST_ROAD = 50, 1_000_000
@@ -38,6 +38,15 @@ def braking() -> list[tuple[str, str]]:
         distance, ideal = braking_distance(speed, grip)
         share = 100 * (distance / ideal - 1)
         rows.append((f"Braking distance from {speed:g} m/s, friction {grip:g}", _beside(distance, ideal, share)))
+    return rows
+
+
+def sliding() -> list[tuple[str, str]]:
+    rows = []
+    for grip in (0.3, 0.6, 0.9):
+        felt, ideal = skidding(12.0, grip)
+        said = f"{felt:.2f} m/s²; textbook {ideal:.2f} m/s² ({100 * (felt / ideal - 1):+.1f} %)"
+        rows.append((f"Sideways acceleration in a skid at 12 m/s, friction {grip:g}", said))
     return rows
 
 
@@ -79,18 +88,18 @@ def drivers() -> list[tuple[str, str]]:
 
 
 def speeds() -> list[tuple[str, str]]:
-    """Steps with a frame and sensors, per second of wall clock; medians."""
+    """Steps with a frame and sensors, per second of one core's own time; medians."""
     envs = {world: PhysicsEnv(world) for world in ("push", *WORLDS)}
     taken: dict[str, list[float]] = {world: [] for world in envs}
     for seed in range(ROUNDS + 1):
         for world, env in envs.items():
             env.reset(seed=seed)
             env.render()
-            start = time.perf_counter()
+            start = time.process_time()
             for _ in range(FRAMES):
                 env.step(np.array([0.0, 0.2]))
                 env.render()
-            taken[world].append(time.perf_counter() - start)
+            taken[world].append(time.process_time() - start)
     rate = {world: FRAMES / float(np.median(seconds[1:])) for world, seconds in taken.items()}  # the first warms up
     for env in envs.values():
         env.close()
@@ -104,7 +113,14 @@ def _beside(value: float, ideal: float, percent: float) -> str:
     return f"{value:.2f} m; textbook {ideal:.2f} m ({percent:+.1f} %)"
 
 
-PARTS = {"turning": turning, "braking": braking, "coasting": rolling, "drivers": drivers, "speed": speeds}
+PARTS = {
+    "turning": turning,
+    "braking": braking,
+    "skidding": sliding,
+    "coasting": rolling,
+    "drivers": drivers,
+    "speed": speeds,
+}
 
 
 def main() -> None:
