@@ -95,7 +95,7 @@ class DrivingSource:
         self.data = mujoco.MjData(self.model)
         self.vehicle = Vehicle(self.model, self.data)
         self.memory = np.zeros(3)  # the seed, and the mean acceleration of the last step, forward and to the left
-        self._scenery = Scenery(self.model)
+        self.scenery = Scenery(self.model)
         self._made: Road | None = None
         rows = ROWS + (OBJECT_ROWS if self.objects else [])
         self.knowledge = Knowledge(sensor_spec(rows), read, wide, driver(sensor_spec(rows)))
@@ -118,34 +118,36 @@ class DrivingSource:
         """Put the car on the road, ``lane_offset`` (m) to the left of its lane's middle."""
         x, y, heading = self.road.at(s, lane_offset - self.road.lane_m / 2)
         self.vehicle.put(float(x), float(y), float(heading) + heading_error, speed, steer)
-        if self.objects:
-            self._place(poses(self.road, 0.0))
+        self._place(self._others(0.0))
         settle(self.model, self.data)
 
     def advance(self, action: np.ndarray) -> tuple[float, bool, dict[str, Any]]:
         hit, felt, now = False, np.zeros(2), self.data.time
-        if self.objects:
-            before, after = poses(self.road, now), poses(self.road, now + self.dt_s)
+        before, after = self._others(now), self._others(now + self.dt_s)
         for step in range(SUBSTEPS):
-            if self.objects:
-                self._place(before + (after - before) * (step / SUBSTEPS))
+            self._place(before + (after - before) * (step / SUBSTEPS))
             self.vehicle.control(float(action[0]), float(action[1]))
             mujoco.mj_step(self.model, self.data)
-            hit = hit or self._scenery.hit(self.data)
+            hit = hit or self.scenery.hit(self.data)
             felt += self.vehicle.acceleration
         self.memory[1:] = felt / SUBSTEPS
-        if self.objects:
-            self._place(after)
+        self._place(after)
         settle(self.model, self.data)
+        return self._outcome(hit)
+
+    def _outcome(self, hit: bool) -> tuple[float, bool, dict[str, Any]]:
         s, lane_offset, error = self.lane()
         half = self.road.lane_m / 2
         off = abs(lane_offset - half) > self.road.lane_m or abs(error) > np.pi / 2 or self.vehicle.upright < 0.5
         over = bool(hit or off or not FIRST_M + 20.0 < s < LAST_M - 80.0)
-        along = float(np.clip(self.vehicle.velocity[0] * np.cos(error) / CRUISE_MPS, 0.0, 1.0))
-        centred = max(0.0, 1.0 - (lane_offset / half) ** 2)
-        reward = 0.0 if over else along * self.worth(centred)
-        success = not over and along * CRUISE_MPS >= UNDER_WAY_MPS and self.kept(lane_offset)
+        progress = float(np.clip(self.vehicle.velocity[0] * np.cos(error) / CRUISE_MPS, 0.0, 1.0))
+        reward = 0.0 if over else progress * self.worth(max(0.0, 1.0 - (lane_offset / half) ** 2))
+        success = not over and progress * CRUISE_MPS >= UNDER_WAY_MPS and self.kept(lane_offset)
         return reward, over, {"success": success, "gps_m": self.gps()[:2]}
+
+    def _others(self, time_s: float) -> np.ndarray:
+        """Where obstacles and other cars are, float64 (n, 7); n is 0 on an empty road."""
+        return poses(self.road, time_s)[: self.model.nmocap]
 
     def _place(self, objects: np.ndarray) -> None:
         self.data.mocap_pos[:], self.data.mocap_quat[:] = objects[:, :3], objects[:, 3:]
@@ -184,7 +186,7 @@ class DrivingSource:
 
     def look(self, draw: Any) -> np.ndarray:
         """The dash camera's frame, uint8 (H, W, 3)."""
-        self._scenery.lay_out(self.data, self.road, self.lane()[0])
+        self.scenery.lay_out(self.data, self.road, self.lane()[0])
         return draw()
 
     def observation(self) -> dict[str, np.ndarray]:
@@ -196,9 +198,6 @@ class ObstacleSource(DrivingSource):
     in the right lane, the other half is paid anywhere on the road; ``info["success"]``: it moves on, in either lane."""
 
     objects = True
-
-    def _place(self, objects: np.ndarray) -> None:
-        self.data.mocap_pos[:], self.data.mocap_quat[:] = objects[:, :3], objects[:, 3:]
 
     def worth(self, centred: float) -> float:
         return 0.5 + 0.5 * centred
@@ -217,7 +216,7 @@ def read(source: Any) -> np.ndarray:
     """The sensors of ``ROWS``, and of ``OBJECT_ROWS`` where there are objects, float64 (S,)."""
     vehicle, road = source.vehicle, source.road
     s, lane_offset, error = source.lane()
-    source._scenery.lay_out(source.data, road, s)
+    source.scenery.lay_out(source.data, road, s)
     ahead = vehicle.velocity[0]
     turns = vehicle.yaw_rate, *source.memory[1:], vehicle.steer
     own = [ahead, *turns, vehicle.wheel_speed, source.gps()[2], road.lane_m, lane_offset, error]

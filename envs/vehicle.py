@@ -129,7 +129,7 @@ class Vehicle:
         data.qvel[5] = speed * np.tan(steer) / WHEELBASE_M
         data.qvel[self._spin] = speed / WHEEL_RADIUS_M
         data.ctrl[self._steer] = data.qpos[self._steered] = ackermann(steer)
-        model.dof_frictionloss[self._spin] = ROLLING_NM
+        model.dof_frictionloss[self._spin] = ROLLING_NM  # compiled as 0: whoever saves a state sees that it varies
 
     def control(self, steer: float, pedal: float) -> None:
         """Set what acts during the next time step: ``steer`` in [-1, 1], positive to the left, and ``pedal`` in
