@@ -95,6 +95,7 @@ def test_inertial_sensors_are_the_derivatives_of_the_motion(lane):
     turned = np.diff(headings) / dt
     assert np.abs((column["yaw_rate"][1:] + column["yaw_rate"][:-1]) / 2 - turned)[1:].max() < 0.03
     assert np.corrcoef(column["accel_long"][1:], np.diff(column["speed"]) / dt)[0, 1] > 0.97
+    assert np.abs(column["accel_long"][1:] - np.diff(column["speed"]) / dt).mean() < 0.2
     assert np.corrcoef(column["accel_lat"][1:], column["speed"][1:] * column["yaw_rate"][1:])[0, 1] > 0.9
     assert np.abs(column["wheel_speed"] - column["speed"]).max() < 0.25
     assert np.abs(column["gps_speed"] - column["speed"]).max() < 5 * GPS_NOISE_MPS
@@ -236,6 +237,21 @@ def test_an_obstacle_and_another_car_are_plainly_seen(traffic):
         traffic.restore(traffic.save())
         covered = np.abs(frame - traffic.render()).max(-1) > 40
         assert covered.sum() >= 12, which
+
+
+def test_an_episode_and_a_restored_state_bring_their_own_road(traffic):
+    """Whatever was driven in between, and down to the first observation."""
+    first, _ = traffic.reset(seed=31)
+    frame, saved = traffic.render(), traffic.save()
+    other, _ = traffic.reset(seed=32)
+    width = traffic.world_spec.sensors.names.index("lane_width")
+    assert other[width] != first[width] and not np.array_equal(traffic.render(), frame)
+    for _ in range(3):
+        traffic.step(np.array([0.2, -1.0]))
+    traffic.restore(saved)
+    assert np.array_equal(traffic.sensors(), first) and np.array_equal(traffic.render(), frame)
+    traffic.step(np.array([0.2, -1.0]))
+    assert np.array_equal(traffic.reset(seed=31)[0], first) and np.array_equal(traffic.render(), frame)
 
 
 def test_looking_and_measuring_change_nothing(traffic):
