@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -99,6 +103,18 @@ def test_steered_wheels_share_one_centre(steer):
     left, right = ackermann(steer)
     assert from_ackermann(left, right) == pytest.approx(steer, abs=1e-12)
     assert left >= right  # the inner wheel turns further
+
+
+def test_the_table_of_trials_is_printed(monkeypatch, capsys):
+    spec = importlib.util.spec_from_file_location("vehicle", Path(__file__).parents[1] / "experiments" / "vehicle.py")
+    table = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(table)
+    monkeypatch.setattr(sys, "argv", ["vehicle.py", "coasting"])
+    table.main()
+    assert "largest gain in a time step 0 J" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["vehicle.py", "flying"])
+    with pytest.raises(SystemExit, match="no part 'flying'; choose of turning"):
+        table.main()
 
 
 # --- roads -----------------------------------------------------------------------------------------------------------
