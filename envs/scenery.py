@@ -14,8 +14,8 @@ from videosim.envs.roads import BLOCKS_M, CAR_M, CARS, FIRST_M, PIECE_M, PIECES,
 
 import mujoco  # isort: skip
 
-SHOWN = 24  # pieces of road at a time
-AHEAD_M = 30.0  # how far in front of the car their middle lies
+SHOWN = 28  # pieces of road at a time
+AHEAD_M = 26.0  # how far in front of the car their middle lies
 SHOULDER_M = 0.45  # breadth of the white line at each edge
 DASH_M = (1.4, 0.18)  # half the length and breadth of a dash, on every second piece
 SKY_M = 120.0  # how far away the sky is
