@@ -68,12 +68,16 @@ def braking_distance(speed: float, grip: float) -> tuple[float, float]:
 
 
 def skidding(speed: float, grip: float) -> tuple[float, float]:
-    """Sideways acceleration (m/s^2), the mean over a second and a half, of a car that is steered and driven beyond what
-    its tyres can do; and mu g."""
+    """Level acceleration (m/s^2), as a mean vector in the car's own frame over a second and a half, of a car that is
+    steered beyond what its tyres can do; and mu g, the most they can do."""
     vehicle = plane(grip)
     vehicle.put(0.0, 0.0, 0.0, speed, 0.5 * STEER_RAD)
-    felt = [vehicle.acceleration[1] for _ in drive(vehicle, 2.0, 0.5, hold=speed)]
-    return float(np.mean(felt[len(felt) // 4 :])), grip * GRAVITY_MPS2
+    felt = []
+    for _ in drive(vehicle, 2.0, 0.5, hold=speed):
+        level = vehicle.data.site("imu").xmat.reshape(3, 3) @ vehicle.data.sensor("accelerometer").data
+        cos, sin = np.cos(vehicle.place[2]), np.sin(vehicle.place[2])
+        felt.append([level[0] * cos + level[1] * sin, level[1] * cos - level[0] * sin])
+    return float(np.linalg.norm(np.mean(felt[len(felt) // 4 :], axis=0))), grip * GRAVITY_MPS2
 
 
 def coasting(speed: float, steer: float = 0.0, seconds: float = 10.0) -> np.ndarray:

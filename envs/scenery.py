@@ -31,12 +31,8 @@ VISUAL = """
       <quality numslices="8" numstacks="4" numquads="1"/></visual>
     <statistic extent="10" center="0 0 0"/>"""
 PAINT = '<default class="paint"><geom type="box" contype="0" conaffinity="0" group="2" mass="0"/></default>'
-LAYERS = {
-    "land": -0.02,
-    "line": 0.0,
-    "road": 0.02,
-    "dash": 0.04,
-}  # height of each: what lies higher covers what lies lower
+# Height of each layer of the ground: what lies higher covers what lies lower.
+LAYERS = {"land": -0.02, "line": 0.0, "road": 0.02, "dash": 0.04}
 
 
 def _pieces() -> str:

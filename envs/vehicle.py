@@ -163,7 +163,8 @@ class Vehicle:
 
     @property
     def acceleration(self) -> np.ndarray:
-        """Forward and to the left (m/s^2), as the accelerometer says it, float64 (2,)."""
+        """Forward and to the left (m/s^2), as the accelerometer says it, float64 (2,): where the body leans, gravity
+        has a part in it."""
         return self.data.sensordata[:2]
 
     @property

@@ -46,7 +46,7 @@ def sliding() -> list[tuple[str, str]]:
     for grip in (0.3, 0.6, 0.9):
         felt, ideal = skidding(12.0, grip)
         said = f"{felt:.2f} m/s²; textbook {ideal:.2f} m/s² ({100 * (felt / ideal - 1):+.1f} %)"
-        rows.append((f"Sideways acceleration in a skid at 12 m/s, friction {grip:g}", said))
+        rows.append((f"Acceleration in a skid at 12 m/s, friction {grip:g}", said))
     return rows
 
 
