@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from cores import awaken
 from sum_world import SPEC, episode
 
 from videosim.data.store import EpisodeStore
-from videosim.model_config import ConvTokenizerConfig, HeadsConfig, ModelConfig, RecurrentConfig
+from videosim.model_config import (
+    ConvTokenizerConfig,
+    FlowConfig,
+    FsqTokenizerConfig,
+    HeadsConfig,
+    MaskedConfig,
+    ModelConfig,
+    RecurrentConfig,
+)
 from videosim.types import ActionSpec, FrameSpec, SensorSpec, WorldSpec
 from videosim.world_model import Contexts, WorldModel
 
 CONTEXTS, CLIP = 6, 3
+SMALL = {"width": 16, "layers": 2, "heads": 2, "past": 3, "time_every": 2, "patch": 1, "registers": 1}
+TINY_CORES = {
+    "recurrent": RecurrentConfig(memory=16, hidden=16),
+    "flow": FlowConfig(**SMALL, steps=2),
+    "masked": MaskedConfig(**SMALL, steps=2, temperature=1.0),
+}
 
 
 def tiny_spec(name: str = "tiny", force: float = 1.0) -> WorldSpec:
@@ -30,20 +46,26 @@ def tiny_spec(name: str = "tiny", force: float = 1.0) -> WorldSpec:
 
 
 def make_tiny_model(
-    seed: int = 0, spec: WorldSpec | None = None, physics: torch.Tensor | None = None, force: float = 1.0
+    seed: int = 0,
+    spec: WorldSpec | None = None,
+    physics: torch.Tensor | None = None,
+    force: float = 1.0,
+    kind: str = "recurrent",
 ) -> WorldModel:
     """Random weights, with increments large enough to be seen; contexts without physics unless given ``(n, P)``."""
     spec = spec or tiny_spec(force=force)
+    widths = [4, 4, 8, 8]
     config = ModelConfig(
-        tokenizer=ConvTokenizerConfig(channels=2, widths=[4, 4, 8, 8]),
-        dynamics=RecurrentConfig(memory=16, hidden=16),
+        tokenizer=FsqTokenizerConfig(channels=2, widths=widths, levels=5)
+        if kind == "masked"
+        else ConvTokenizerConfig(channels=2, widths=widths),
+        dynamics=TINY_CORES[kind],
         heads=HeadsConfig(hidden=16, members=2, state=16),
     )
     torch.manual_seed(seed)
     model = WorldModel(config, spec).eval()
+    awaken(model.dynamics, 1.0 if kind == "masked" else 0.05)  # there a value flips or stays
     with torch.no_grad():
-        for layer in (model.dynamics.latent_increment, model.dynamics.sensor_increment):
-            layer.weight.normal_(std=0.05)
         model.heads.outcome[-1].bias[1] = -20.0  # the end of the task
     physics = torch.zeros(CONTEXTS, 0, dtype=torch.float64) if physics is None else physics
     tokenizer = model.tokenizer
@@ -58,14 +80,20 @@ def make_tiny_model(
 
 
 @pytest.fixture
-def tiny_model() -> WorldModel:
-    return make_tiny_model()
+def kind() -> str:
+    """Of the tiny model's dynamics; a module whose tests hold for every kind overrides it."""
+    return "recurrent"
 
 
 @pytest.fixture
-def make_model() -> Callable[..., WorldModel]:
-    """``make_tiny_model`` itself, for tests that need several models or another world."""
-    return make_tiny_model
+def tiny_model(kind: str) -> WorldModel:
+    return make_tiny_model(kind=kind)
+
+
+@pytest.fixture
+def make_model(kind: str) -> Callable[..., WorldModel]:
+    """``make_tiny_model``, for tests that need several models or another world."""
+    return partial(make_tiny_model, kind=kind)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ import videosim.config
 from videosim import cli, compose
 from videosim.config import WorldConfig
 from videosim.errors import VideoSimError
+from videosim.model_config import FlowConfig, FsqTokenizerConfig
 from videosim.run import Run, write_atomically
 
 
@@ -197,3 +199,24 @@ def test_every_command_composes(name: str, capsys: pytest.CaptureFixture[str]) -
     cli.main([name, "--help"])
     cli.main([name, "--cfg", "job"])
     assert f"videosim {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_kind_brings_its_own_settings(order: int) -> None:
+    words = ["model.dynamics.kind=flow", "model.dynamics.steps=4", "model.tokenizer.kind=fsq"][::order]
+    cfg = compose.to_dataclass(compose.compose("train", videosim.config.TrainConfig, words), "train")
+    assert cfg.model.dynamics == FlowConfig(steps=4) and cfg.model.tokenizer == FsqTokenizerConfig()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["model.dynamics.kind=dream"], "recurrent | flow | masked"),
+        (["model.tokenizer.kind=flow"], "conv | fsq"),
+        (["model.dynamics.steps=4"], "no setting 'model.dynamics.steps'"),
+        (["model.dynamics.kind=flow", "model.dynamics.memory=4"], "no setting 'model.dynamics.memory'"),
+    ],
+)
+def test_a_kind_that_does_not_exist_or_lacks_a_setting(words: list[str], says: str) -> None:
+    with pytest.raises(VideoSimError, match=re.escape(says)):
+        compose.compose("train", videosim.config.TrainConfig, words)

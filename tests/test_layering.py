@@ -14,9 +14,10 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"errors"},
     {"types", "config", "model_config", "run", "statistics", "registration", "__init__"},
-    {"data", "metrics", "ranking", "video", "plots", "report", "actions", "tokenizers", "layers"},
+    {"data", "metrics", "ranking", "video", "plots", "report", "actions", "fsq", "tokenizers", "layers"},
+    {"transformer", "patches", "paths"},
     {"dynamics", "heads"},
-    {"recurrent"},
+    {"recurrent", "flow", "masked", "spacetime"},
     {"world_model"},
     {"checkpoint", "simulator"},
     {"corpus", "fit", "gate", "held_out"},

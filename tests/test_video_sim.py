@@ -12,6 +12,7 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
+from cores import KINDS
 from gymnasium.utils.env_checker import check_env as gymnasium_check
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
@@ -28,6 +29,12 @@ from videosim.types import Episode
 from videosim.world_model import WorldModel
 
 MODES = ("pixels", "latent", "state", "dict")
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Every test here holds for every kind of dynamics."""
+    return request.param
 
 
 def alike(a: Any, b: Any, tolerance: float = 0.0) -> None:

@@ -30,6 +30,7 @@ from yaml import YAMLError
 
 from videosim.config import AgentConfig
 from videosim.errors import VideoSimError
+from videosim.model_config import KINDS
 
 TYPE_WORDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false", "String": "a text"}
 FOREIGN_WORLDS = ("dm_control:<domain>-<task>", "gymnasium:<Id>", "control:<name>")
@@ -95,7 +96,7 @@ def compose(command: str, schema: type, words: Sequence[str], folder: Path | Non
     if types.get("agent") in ("AgentConfig", AgentConfig) and not any(c.startswith("agent=") for c in chosen):
         chosen += [f"agent={name}" for name in [_subject_world(words)] if name in choices("agent", folder)]
     config = _compose_groups(command, schema, chosen, folder)
-    for override in settings:
+    for override in sorted(settings, key=lambda o: not o.key_or_group.endswith(".kind")):  # they bring keys with them
         _set(config, command, override)
     return config
 
@@ -163,12 +164,24 @@ def _set(config: DictConfig, command: str, override: Override) -> None:
         near = difflib.get_close_matches(key, flat_keys(config), n=3, cutoff=0.5)
         mend = f"did you mean {' or '.join(near)}?" if near else f"videosim {command} --help lists all"
         raise VideoSimError(f"videosim {command} has no setting {key!r}; {mend}")
+    if key.endswith(".kind"):
+        _set_kind(config, key.removesuffix(".kind"), str(override.value()))
+        return
     try:
         OmegaConf.update(config, key, override.value(), merge=True, force_add=True)
     except OmegaConfBaseException as error:
         found = re.search(r"could not be converted to (\w+)", str(error))
         wanted = TYPE_WORDS.get(found[1], found[1]) if found else str(error).splitlines()[0]
         raise VideoSimError(f"{key} must be {wanted}; got {override.get_value_element_as_str()}") from error
+
+
+def _set_kind(config: DictConfig, key: str, kind: str) -> None:
+    """Put the settings of another kind, with its defaults, where those of one kind are."""
+    present = OmegaConf.get_type(OmegaConf.select(config, key)) or dict
+    known = [name for name, schema in KINDS.items() if schema.__mro__[-2] is present.__mro__[-2]]
+    if kind not in known:
+        raise VideoSimError(f"unknown {key}.kind {kind!r}; choose {' | '.join(known)}")
+    OmegaConf.update(config, key, OmegaConf.structured(KINDS[kind]), merge=False)
 
 
 def _accepts(config: DictConfig, key: str) -> bool:

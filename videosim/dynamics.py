@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from videosim.errors import VideoSimError
-from videosim.model_config import DynamicsConfig, RecurrentConfig
+from videosim.model_config import DynamicsConfig, FlowConfig, MaskedConfig, RecurrentConfig
+from videosim.types import LatentLayout
 
 State = dict[str, Tensor]
 
@@ -108,10 +109,25 @@ class Dynamics(nn.Module, ABC):
         raise NotImplementedError(f"{type(self).__name__} has no transition of its own")
 
 
-def build_dynamics(config: DynamicsConfig, tokens: int, width: int, action_width: int, sensors: int) -> Dynamics:
-    """The core that ``config.kind`` names: the only place that knows the kinds."""
+def build_dynamics(config: DynamicsConfig, layout: LatentLayout, action_width: int, sensors: int) -> Dynamics:
+    """The core that ``config.kind`` names, for latents of that ``layout``: the only place that knows the kinds.
+
+    Raises VideoSimError on an unknown kind, and where settings and latents do not fit each other.
+    """
     if isinstance(config, RecurrentConfig):
         from videosim.recurrent import RecurrentDynamics
 
-        return RecurrentDynamics(config, tokens, width, action_width, sensors)
-    raise VideoSimError(f"unknown dynamics kind {config.kind!r}; known: recurrent")
+        return RecurrentDynamics(config, layout.tokens, layout.width, action_width, sensors)
+    if isinstance(config, (FlowConfig, MaskedConfig)):
+        from videosim.flow import FlowPath
+        from videosim.masked import MaskedPath
+        from videosim.paths import Path
+        from videosim.spacetime import SpaceTimeDynamics
+
+        path: Path
+        if isinstance(config, FlowConfig):
+            path = FlowPath(config, layout.width)
+        else:
+            path = MaskedPath(config, layout.width, layout.levels)
+        return SpaceTimeDynamics(config, layout, action_width, sensors, path)
+    raise VideoSimError(f"unknown dynamics kind {config.kind!r}; known: recurrent, flow, masked")

@@ -31,6 +31,15 @@ class ConvTokenizerConfig(TokenizerConfig):
 
 
 @dataclass
+class FsqTokenizerConfig(ConvTokenizerConfig):
+    """The same network with every number rounded to one of a few values: discrete tokens."""
+
+    kind: str = "fsq"
+    keypoints: int = 0  # rounded, a place is no finer than a cell
+    levels: int = 15  # values that a number may take
+
+
+@dataclass
 class DynamicsConfig:
     """Base of every dynamics configuration."""
 
@@ -47,6 +56,41 @@ class RecurrentConfig(DynamicsConfig):
     discount: float = 0.98  # loss weight of the open-loop steps: 1, discount, discount**2, …
     input_noise: float = 0.02  # standard deviation added to the standardised latents that training absorbs
     state_weight: float = 20.0  # loss weight of what the frames say about the sensors, beside the latents' error
+
+
+@dataclass
+class SpaceTimeConfig(DynamicsConfig):
+    """Transformer over spacetime patches that makes a frame in a few passes: what its kinds share."""
+
+    width: int = 128  # numbers of a token inside the transformer
+    layers: int = 4  # blocks of attention
+    heads: int = 4  # of each attention
+    time_every: int = 2  # one block in so many has attention over time
+    past: int = 16  # frames that a frame looks back on
+    patch: int = 2  # cells on a side of the latents' grid that make one token
+    registers: int = 2  # tokens of a frame without a place; the first sums it up
+    steps: int = 1  # passes that make a frame
+    guidance: float = 0.0  # how far a frame is moved away from what it would be without the action
+    dropped: float = 0.1  # share of the actions that training hides, for guidance
+    input_noise: float = 0.05  # standard deviation added to the latents that training absorbs
+    sensor_weight: float = 1.0  # loss weight of reading the sensors off a frame and its past
+
+
+@dataclass
+class FlowConfig(SpaceTimeConfig):
+    """Flow matching: from noise to a frame in steps of any size."""
+
+    kind: str = "flow"
+    finest: int = 32  # steps of the longest way that training knows, a power of two
+    shortcut: float = 0.25  # share of a batch that teaches longer steps
+
+
+@dataclass
+class MaskedConfig(SpaceTimeConfig):
+    """Masked generation of discrete tokens; needs the tokenizer ``fsq``."""
+
+    kind: str = "masked"
+    temperature: float = 0.0  # of drawing a value from its distribution; 0: the most probable
 
 
 @dataclass
@@ -69,7 +113,8 @@ class ModelConfig:
     embodiments: int = 1  # kinds of body that share the model, each with an embedding of its own
 
 
-KINDS: dict[str, type] = {"conv": ConvTokenizerConfig, "recurrent": RecurrentConfig}
+_CONFIGS = (ConvTokenizerConfig, FsqTokenizerConfig, RecurrentConfig, FlowConfig, MaskedConfig)
+KINDS: dict[str, type] = {config.kind: config for config in _CONFIGS}
 
 
 def to_dict(config: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ the latents of two consecutive frames must let a small network read them (a stil
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -16,9 +16,10 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from videosim.errors import VideoSimError
+from videosim.fsq import codes, indices, quantise, to_ids
 from videosim.layers import linear
-from videosim.model_config import ConvTokenizerConfig, TokenizerConfig
-from videosim.types import FrameSpec
+from videosim.model_config import ConvTokenizerConfig, FsqTokenizerConfig, TokenizerConfig
+from videosim.types import FrameSpec, LatentLayout
 
 
 @dataclass
@@ -40,10 +41,19 @@ def to_uint8(images: Tensor) -> Tensor:
 
 
 class Tokenizer(nn.Module, ABC):
-    """Interface of every tokenizer. ``tokens`` N and ``width`` D describe what ``encode`` returns for one frame."""
+    """Interface of every tokenizer. ``layout`` describes what ``encode`` returns for one frame."""
 
-    tokens: int
-    width: int
+    layout: LatentLayout
+
+    @property
+    def tokens(self) -> int:
+        """N, tokens of a frame."""
+        return self.layout.tokens
+
+    @property
+    def width(self) -> int:
+        """D, numbers of a token."""
+        return self.layout.width
 
     @abstractmethod
     def encode(self, frames: Tensor) -> Latents:
@@ -109,9 +119,9 @@ class ConvTokenizer(Tokenizer):
                 f"tokens of {config.channels} channels; got {config.keypoints} keypoints, widths {list(config.widths)}"
             )
         self.config = config
-        self.rows, self.columns = frame.height // stride, frame.width // stride
-        self.cells, self.width = self.rows * self.columns, config.channels
-        self.tokens = self.cells + 2 * config.keypoints // config.channels
+        extra = 2 * config.keypoints // config.channels
+        self.layout = LatentLayout(frame.height // stride, frame.width // stride, extra, config.channels)
+        self.cells = self.layout.rows * self.layout.columns
 
         layers: list[nn.Module] = []
         previous = 3
@@ -146,8 +156,11 @@ class ConvTokenizer(Tokenizer):
             return tokens
         return torch.cat([tokens, self.keypoints(fine).reshape(len(images), -1, self.width)], 1)
 
+    def _training_tokens(self, images: Tensor) -> Tensor:
+        return self._encode(images)
+
     def _decode(self, z: Tensor) -> Tensor:
-        return self.decoder(rearrange(z[:, : self.cells], "b (h w) d -> b d h w", h=self.rows))
+        return self.decoder(rearrange(z[:, : self.cells], "b (h w) d -> b d h w", h=self.layout.rows))
 
     def encode(self, frames: Tensor) -> Latents:
         return Latents(self._encode(to_unit(frames)))
@@ -156,7 +169,7 @@ class ConvTokenizer(Tokenizer):
         return to_uint8(self._decode(z))
 
     def loss(self, frames: Tensor, backgrounds: Tensor, sensors: Tensor) -> tuple[Tensor, dict[str, float]]:
-        z = self._encode(rearrange(to_unit(frames), "b two c h w -> (b two) c h w"))
+        z = self._training_tokens(rearrange(to_unit(frames), "b two c h w -> (b two) c h w"))
         pair = rearrange(z, "(b two) n d -> b two n d", two=2)
         # The first frame serves the sensors alone: decoding two frames as like as these would teach little more.
         image = to_unit(frames[:, 1])
@@ -173,8 +186,36 @@ class ConvTokenizer(Tokenizer):
         return total, terms
 
 
+class FsqTokenizer(ConvTokenizer):
+    """The conv tokenizer with every number rounded to one of ``levels`` values.
+
+    In training half of the rows go unrounded: from the start rounded tokens teach a decoder that knows nothing yet
+    hardly anything.
+    """
+
+    def __init__(self, config: FsqTokenizerConfig, frame: FrameSpec, sensors: int) -> None:
+        super().__init__(config, frame, sensors)
+        if config.levels < 2 or config.levels**config.channels >= 2**63:
+            raise VideoSimError(
+                f"a number takes 2 values or more, and a token fewer than 2**63; got {config.levels} levels and "
+                f"{config.channels} channels"
+            )
+        self.layout = replace(self.layout, levels=config.levels)
+
+    def encode(self, frames: Tensor) -> Latents:
+        index = indices(super().encode(frames).z, self.layout.levels)
+        return Latents(codes(index, self.layout.levels), to_ids(index, self.layout.levels))
+
+    def _training_tokens(self, images: Tensor) -> Tensor:
+        z = super()._training_tokens(images)
+        whole = len(z) // 2
+        return torch.cat([z[:whole], quantise(z[whole:], self.layout.levels)])
+
+
 def build_tokenizer(config: TokenizerConfig, frame: FrameSpec, sensors: int) -> Tokenizer:
     """The tokenizer that ``config.kind`` names."""
+    if isinstance(config, FsqTokenizerConfig):
+        return FsqTokenizer(config, frame, sensors)
     if isinstance(config, ConvTokenizerConfig):
         return ConvTokenizer(config, frame, sensors)
-    raise VideoSimError(f"unknown tokenizer kind {config.kind!r}; known: conv")
+    raise VideoSimError(f"unknown tokenizer kind {config.kind!r}; known: conv, fsq")

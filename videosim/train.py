@@ -147,7 +147,8 @@ def _set_scales(model: WorldModel, train: Corpus) -> None:
         getattr(model, f"{name}_std").copy_(std)
 
     # A number that hardly varies must not be blown up to unit noise.
-    scale("latent", train.latents, 0.05)
+    if not model.tokenizer.layout.levels:  # codes keep their own scale: a core must find them again
+        scale("latent", train.latents, 0.05)
     scale("sensor", train.sensors, 1e-3)
     scale("reward", train.rewards, 1e-3)
     if not model.spec.sensors.size:

@@ -31,6 +31,23 @@ class FrameSpec:
 
 
 @dataclass(frozen=True)
+class LatentLayout:
+    """What the N tokens of one frame's latents are: a grid of ``rows`` by ``columns``, row by row, then ``extra`` ones
+    that have no place in the picture; ``width`` numbers each, of ``levels`` values in [-1, 1] (0: of any value)."""
+
+    rows: int
+    columns: int
+    extra: int
+    width: int
+    levels: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """N."""
+        return self.rows * self.columns + self.extra
+
+
+@dataclass(frozen=True)
 class ActionSpec:
     """A continuous action vector of ``size`` numbers, each between its ``low`` and ``high`` (world units)."""
 

@@ -71,11 +71,11 @@ class WorldModel(nn.Module):
         sensors = spec.sensors.size
         self.config, self.spec = config, spec
         self.tokenizer = build_tokenizer(config.tokenizer, spec.frame, sensors)
-        n, d = self.tokenizer.tokens, self.tokenizer.width
+        layout = self.tokenizer.layout
         self.action_tokens = ActionTokens(config.max_action_size, ACTION_WIDTH, config.embodiments)
-        self.dynamics = build_dynamics(config.dynamics, n, d, ACTION_WIDTH, sensors)
+        self.dynamics = build_dynamics(config.dynamics, layout, ACTION_WIDTH, sensors)
         self.heads = Heads(config.heads, self.dynamics.feature_size, ACTION_WIDTH, sensors)
-        for name, shape in (("latent", (n, d)), ("sensor", (sensors,)), ("reward", ())):
+        for name, shape in (("latent", (layout.tokens, layout.width)), ("sensor", (sensors,)), ("reward", ())):
             self.register_buffer(f"{name}_mean", torch.zeros(shape))
             self.register_buffer(f"{name}_std", torch.ones(shape))
         self.register_buffer("sensor_span", torch.as_tensor(spec.sensors.span), persistent=False)

@@ -1,0 +1,330 @@
+"""The generative cores: what must hold of paths, solvers and the cache, whatever has been learned."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from cores import ACTION, LAYOUT, LEVELS, SENSORS, SMALL, clip_of, untrained
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from videosim import fsq
+from videosim.dynamics import build_dynamics
+from videosim.errors import VideoSimError
+from videosim.flow import FlowPath, mix
+from videosim.masked import MaskedPath
+from videosim.model_config import FlowConfig, MaskedConfig
+from videosim.patches import Patches
+from videosim.paths import Path, normal
+from videosim.spacetime import SpaceTimeDynamics
+from videosim.transformer import TURN, Rotary, SpaceTimeTransformer, causal
+from videosim.types import LatentLayout
+
+GENERATIVE = ("flow", "masked")
+PATHS: dict[str, Path] = {
+    "flow": FlowPath(FlowConfig(finest=8), LAYOUT.width),
+    "masked": MaskedPath(MaskedConfig(temperature=1.0), LAYOUT.width, LEVELS),
+}
+
+
+def seeded(rows: int, seed: int = 0) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed + row) for row in range(rows)]
+
+
+def telling(truth: torch.Tensor, kind: str):  # type: ignore[no-untyped-def]
+    """A network that knows: it answers with ``truth`` ``(B, T, N, D)``."""
+    if kind == "flow":
+        return lambda latents, level, size, rows=None: truth if rows is None else truth[rows]
+    logits = 50.0 * torch.nn.functional.one_hot(fsq.indices(truth, LEVELS), LEVELS).float().flatten(-2)
+    return lambda latents, level, size, rows=None: logits if rows is None else logits[rows]
+
+
+# --- paths and solvers -----------------------------------------------------------------------------------------------
+
+
+def test_level_one_is_the_data_and_level_zero_the_source() -> None:
+    noise, data = torch.randn(2, 3, 4), torch.randn(2, 3, 4)
+    assert torch.equal(mix(noise, data, torch.ones(2, 3)), data)
+    assert torch.equal(mix(noise, data, torch.zeros(2, 3)), noise)
+
+
+@pytest.mark.parametrize("kind", GENERATIVE)
+@pytest.mark.parametrize("steps", [1, 2, 3, 7])
+def test_a_network_that_knows_is_reproduced_by_one_run_of_the_solver(kind: str, steps: int) -> None:
+    truth = clip_of()[0]
+    nothing = torch.zeros_like(truth)
+    made = PATHS[kind].sample(telling(truth, kind), nothing, nothing[..., 0], seeded(3), steps)
+    assert torch.equal(made, truth)
+
+
+@pytest.mark.parametrize("kind", GENERATIVE)
+def test_what_is_kept_stays_bit_for_bit_whatever_the_network_says(kind: str) -> None:
+    given_clip, other = clip_of()[0], clip_of()[0].flip(0)
+    kept = (torch.rand(given_clip.shape[:-1], generator=torch.Generator().manual_seed(0)) < 0.5).float()
+    made = PATHS[kind].sample(telling(other, kind), given_clip, kept, seeded(3), 4)
+    assert torch.equal(made[kept == 1.0], given_clip[kept == 1.0])
+    assert torch.equal(made[kept == 0.0], other[kept == 0.0])
+
+
+def test_a_partial_level_keeps_more_the_higher_it_is() -> None:
+    """A network that answers with what it sees: the flow's start is all there is."""
+    clip = clip_of()[0]
+    for kind, predict in (("flow", lambda latents, level, size: latents), ("masked", telling(clip.flip(0), "masked"))):
+        far = [
+            float(
+                (PATHS[kind].sample(predict, clip, torch.full_like(clip[..., 0], s), seeded(3), 2) - clip).abs().mean()
+            )
+            for s in (0.0, 0.4, 0.8, 1.0)
+        ]
+        assert far[0] > far[1] > far[2] > far[3] == 0.0, kind
+
+
+def test_every_pass_decides_more_tokens_and_never_changes_its_mind() -> None:
+    truth, seen = torch.zeros(2, 1, 16, 3), []
+    path = MaskedPath(MaskedConfig(), 3, LEVELS)
+
+    def predict(latents: torch.Tensor, level: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
+        seen.append(level.clone())
+        return torch.randn(*latents.shape[:-1], path.outputs, generator=torch.Generator().manual_seed(len(seen)))
+
+    path.sample(predict, truth, truth[..., 0], seeded(2), 8)
+    counts = [int(level[0, 0].sum()) for level in seen]
+    expected = [16 - math.floor(16 * math.cos(0.5 * math.pi * k / 8)) for k in range(8)]
+    assert counts == expected
+    assert all(bool((after >= before).all()) for before, after in pairwise(seen))
+
+
+def test_the_surest_token_is_decided_first() -> None:
+    path, seen = MaskedPath(MaskedConfig(), 1, LEVELS), []
+
+    def predict(latents: torch.Tensor, level: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
+        seen.append(level[0, 0].tolist())
+        return (
+            torch.tensor([1.0, 9.0, 3.0])[:, None]
+            * torch.nn.functional.one_hot(torch.tensor([2] * 3), LEVELS)[None, None]
+        )
+
+    path.sample(predict, torch.zeros(1, 1, 3, 1), torch.zeros(1, 1, 3), seeded(1), 3)
+    assert seen == [[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 1.0, 1.0]]
+
+
+def test_one_step_learns_to_arrive_where_two_arrive() -> None:
+    """The target of a long step, from a network whose answer is a known function of where it stands."""
+    start, level = torch.randn(2, 1, 3, 2), torch.tensor([0.0, 0.5])[:, None, None].expand(2, 1, 3)
+    size = torch.tensor([[0], [1]])  # the whole way, and half of it
+    predict = lambda latents, level, size, rows=None: 0.3 * latents + 1.0  # noqa: E731
+    end = FlowPath._two_steps(predict, start, level, size, torch.arange(2))
+    step = torch.tensor([1.0, 0.5])[:, None, None, None]
+    left = 1.0 - level[..., None]
+    once = start + step * (end - start) / left
+    middle = start + 0.5 * step * (predict(start, level, size) - start) / left
+    twice = middle + 0.5 * step * (predict(middle, level, size) - middle) / (left - 0.5 * step)
+    torch.testing.assert_close(once, twice)
+
+
+@pytest.mark.parametrize("kind", GENERATIVE)
+def test_a_network_that_knows_has_nothing_to_lose(kind: str) -> None:
+    truth = clip_of(8)[0]
+    path, rng = PATHS[kind], torch.Generator().manual_seed(0)
+    assert float(path.loss(telling(truth, kind), truth, rng).max()) < 1e-10
+    assert float(path.loss(telling(truth.flip(0), kind), truth, rng).mean()) > 0.1
+
+
+def test_noise_comes_from_the_row_s_own_generator() -> None:
+    together = normal(seeded(3), (2, 2), torch.device("cpu"))
+    assert torch.equal(together[1:2], normal(seeded(1, 1), (2, 2), torch.device("cpu")))
+
+
+# --- codes -----------------------------------------------------------------------------------------------------------
+
+
+@given(levels=st.integers(2, 64), width=st.integers(1, 8), seed=st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_codes_and_ids_are_their_indices(levels: int, width: int, seed: int) -> None:
+    index = torch.randint(levels, (5, width), generator=torch.Generator().manual_seed(seed))
+    assert torch.equal(fsq.indices(fsq.codes(index, levels), levels), index)
+    assert torch.equal(fsq.indices(fsq.codes(index, levels).half().float(), levels), index)
+    ids = fsq.to_ids(index, levels)
+    assert torch.equal(fsq.from_ids(ids, levels, width), index) and int(ids.max()) < levels**width
+
+
+def test_rounding_lets_the_gradient_through() -> None:
+    values = torch.tensor([-0.9, 0.1, 0.6], requires_grad=True)
+    fsq.quantise(values, 3).sum().backward()
+    assert values.grad.tolist() == [1.0, 1.0, 1.0]
+    torch.testing.assert_close(fsq.quantise(values, 3).detach(), torch.tensor([-1.0, 0.0, 1.0]))
+
+
+# --- the transformer and its cache -----------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def test_a_frame_after_a_past_is_the_frame_in_one_pass() -> None:
+    torch.manual_seed(0)
+    network = SpaceTimeTransformer(16, 4, 2, 2)
+    x, places = torch.randn(2, 6, 3, 16), torch.randint(9, (1, 6, 3, 3)).float()
+    mask = causal(6, 9, x.device)
+    whole, _ = network(x, places, mask)
+    _, past = network(x[:, :4], places[:, :4], mask[:4, :4])
+    rest, _ = network(x[:, 4:], places[:, 4:], mask[4:], past)
+    torch.testing.assert_close(rest, whole[:, 4:])
+
+
+@torch.no_grad()
+def test_the_caller_decides_who_looks_at_whom() -> None:
+    torch.manual_seed(0)
+    network = SpaceTimeTransformer(16, 2, 2, 1)
+    x, places = torch.randn(1, 5, 3, 16), torch.randint(9, (1, 5, 3, 3)).float()
+    changed = x.clone()
+    changed[:, 3] += 1.0
+
+    def touched(mask: torch.Tensor | None) -> list[bool]:
+        return (network(x, places, mask)[0] != network(changed, places, mask)[0]).any(-1).any(-1)[0].tolist()
+
+    assert touched(causal(5, 9, x.device)) == [False, False, False, True, True]
+    assert touched(None) == [True] * 5
+    changed = x.clone()
+    changed[:, 0] += 1.0
+    assert touched(causal(5, 1, x.device)) == [True, True, True, False, False]  # one frame a layer
+
+
+def test_only_distances_count_and_time_comes_round() -> None:
+    rotary = Rotary(32)
+    place = torch.tensor([3.0, 1.0, 2.0])
+    later = torch.tensor([TURN * 5_000.0, 0.0, 0.0])
+    for a, b in zip(rotary(place), rotary(place + later), strict=True):
+        assert torch.equal(a, b)
+    angles = [
+        torch.atan2(*reversed(rotary(place + shift))) for shift in (torch.zeros(3), torch.tensor([1.0, 1.0, 1.0]))
+    ]
+    assert float((angles[0] - angles[1]).abs().min()) > 0.0  # every axis turns something
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", GENERATIVE)
+def test_a_cached_step_is_the_pass_of_training(kind: str) -> None:
+    """Step by step, through a ring that forgets, against the whole window at once."""
+    steps = 9
+    core = untrained(kind)
+    assert isinstance(core, SpaceTimeDynamics) and core.config.past < steps
+    latents, actions = clip_of(2, steps)
+    out = core.loss(
+        latents, actions, torch.zeros(2, steps + 1, SENSORS), torch.ones(2, steps).bool(), torch.Generator()
+    )
+    state = core.start(latents[:, :1], actions[:, :0])
+    for t in range(steps):
+        torch.testing.assert_close(core.features(state), out.features[:, t], atol=1e-5, rtol=1e-5)
+        state = core.observe(state, actions[:, t], latents[:, t + 1])
+    torch.testing.assert_close(core.features(state), out.features[:, steps], atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", GENERATIVE)
+def test_training_asks_what_a_step_asks(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network that training corrects and the one that a step follows give the same answer to the same question."""
+    core, steps = untrained(kind, dropped=0.0), 7
+    assert isinstance(core, SpaceTimeDynamics)
+    latents, actions = clip_of(2, steps)
+    asked = torch.randn(2, steps + 1, LAYOUT.tokens, LAYOUT.width, generator=torch.Generator().manual_seed(3))
+    level, size = torch.full(asked.shape[:-1], 0.5), torch.zeros(2, steps + 1, dtype=torch.int64)
+    answers: list[torch.Tensor] = []
+
+    def ask_all(predict, *rest):  # type: ignore[no-untyped-def]
+        answers.append(predict(asked, level, size))
+        return torch.zeros(2, steps + 1)
+
+    def ask_one(predict, *rest):  # type: ignore[no-untyped-def]
+        answers.append(predict(asked[:, frame : frame + 1], level[:, :1], size[:, :1]))
+        return asked[:, :1]
+
+    monkeypatch.setattr(core, "_dreamt", lambda *rest: None)
+    monkeypatch.setattr(core.path, "loss", ask_all)
+    core.loss(latents, actions, torch.zeros(2, steps + 1, SENSORS), torch.ones(2, steps).bool(), torch.Generator())
+    monkeypatch.setattr(core.path, "sample", ask_one)
+    for frame in range(1, steps + 1):
+        core.step(core.start(latents[:, :frame], actions[:, : frame - 1]), actions[:, frame - 1])
+        torch.testing.assert_close(answers[-1][:, 0], answers[0][:, frame], atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_guidance_of_zero_is_none_and_more_moves_away() -> None:
+    latents, actions = clip_of()
+    made = []
+    for guidance in (0.0, 1.0, 2.0):
+        core = untrained("flow", guidance=guidance, steps=1)
+        made.append(core.step(core.start(latents[:, :2], actions[:, :1]), actions[:, 1])[1])
+    assert not torch.equal(made[0], made[1])
+    torch.testing.assert_close(made[1] - made[0], made[2] - made[1], atol=1e-5, rtol=1e-4)
+
+
+# --- patches ---------------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("patch", [1, 2])
+def test_a_token_holds_neighbours_and_answers_for_them(patch: int) -> None:
+    torch.manual_seed(0)
+    patches = Patches(LatentLayout(4, 6, 2, 3), patch, 16, 3)
+    latents, level = torch.randn(1, 1, 26, 3), torch.ones(1, 1, 26)
+    nothing = torch.zeros_like(latents)
+    assert patches.embed(latents, level, nothing).shape == (1, 1, patches.count, 16)
+    moved = latents.clone()
+    moved[..., 8, :] += 1.0  # row 1, column 2
+    changed = (patches.embed(moved, level, nothing) != patches.embed(latents, level, nothing)).any(-1)[0, 0]
+    token = int(changed.nonzero())
+    assert int(changed.sum()) == 1 and patches.cells[token].tolist() == [1 // patch, 2 // patch]
+    tokens = torch.zeros(1, 1, patches.count, 16)
+    tokens[..., token, :] = torch.randn(16)
+    answered = (patches.read(tokens) != patches.read(torch.zeros_like(tokens))).any(-1)[0, 0].nonzero().flatten()
+    assert 8 in answered and len(answered) == patch**2
+
+
+# --- what does not fit -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("config", "layout", "says"),
+    [
+        (MaskedConfig(patch=1), LatentLayout(2, 2, 0, 3), "tokenizer.kind=fsq"),
+        (FlowConfig(patch=2), LatentLayout(3, 3, 0, 3), "patch"),
+        (FlowConfig(width=30, heads=4), LAYOUT, "heads"),
+        (FlowConfig(finest=12), LAYOUT, "power of two"),
+        (FlowConfig(steps=0), LAYOUT, "from 1"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(config: FlowConfig, layout: LatentLayout, says: str) -> None:
+    with pytest.raises(VideoSimError, match=says):
+        build_dynamics(config, layout, ACTION, SENSORS)
+
+
+# --- learning --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "steps"), [("flow", 1), ("flow", 4), ("masked", 1), ("masked", 4)])
+def test_a_clip_can_be_learnt_by_heart(kind: str, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    shape = {**SMALL, "width": 48, "steps": steps, "patch": 1, "dropped": 0.0}
+    config = FlowConfig(**shape, finest=4) if kind == "flow" else MaskedConfig(**shape)
+    core = build_dynamics(config, LAYOUT, ACTION, SENSORS)
+    monkeypatch.setattr(core, "_dreamt", lambda *rest: None)  # takes time and teaches the core nothing
+    latents, actions = clip_of(4, 4)
+    sensors, valid, rng = (
+        torch.randn(4, 5, SENSORS),
+        torch.ones(4, 4, dtype=torch.bool),
+        torch.Generator().manual_seed(0),
+    )
+    optimizer = torch.optim.Adam(core.parameters(), lr=4e-3)
+    for _ in range(150):
+        loss = core.loss(latents, actions, sensors, valid, rng)
+        optimizer.zero_grad()
+        loss.total.backward()
+        optimizer.step()
+    with torch.no_grad():
+        state = core.start(latents[:, :1], actions[:, :0])
+        for k in range(4):
+            state, made = core.step(state, actions[:, k])
+            assert float((made - latents[:, k + 1]).square().mean()) < 0.1 * float(latents.square().mean())
+        assert float((core.sensors(state) - sensors[:, 4]).square().mean()) < 0.3

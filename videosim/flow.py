@@ -1,0 +1,72 @@
+"""Flow matching on latents, with a noise level for each frame and steps of any size.
+
+The path is the straight line from noise to data. The network answers with the data at its end (x-prediction), and every
+frame of a clip is noised by itself (diffusion forcing, Chen et al. 2024). A share of each batch teaches steps of twice
+the size to arrive where two steps arrive (shortcut models, Frans et al. 2024, section 3; in x-prediction and with a
+level per frame as in Dreamer 4, Hafner et al. 2025, section 3.2), so that few passes are enough.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from videosim.errors import VideoSimError
+from videosim.model_config import FlowConfig
+from videosim.paths import Path, Predict, normal
+
+
+def mix(noise: Tensor, data: Tensor, level: Tensor) -> Tensor:
+    """The place at ``level`` ``(…)`` between ``noise`` and ``data``, both ``(…, D)``: exactly one or the other at its
+    ends."""
+    return torch.lerp(noise, data, level[..., None].expand_as(data))
+
+
+class FlowPath(Path):
+    """A step of size index k covers 1 / 2**k of the way; ``finest`` is the number of smallest steps."""
+
+    def __init__(self, config: FlowConfig, width: int) -> None:
+        if config.finest < 1 or config.finest & (config.finest - 1):
+            raise VideoSimError(f"model.dynamics.finest is a power of two; got {config.finest}")
+        self.finest, self.shortcut = config.finest.bit_length() - 1, config.shortcut
+        self.outputs, self.sizes = width, self.finest + 1
+
+    def loss(self, predict: Predict, latents: Tensor, rng: torch.Generator) -> Tensor:
+        rows, frames = latents.shape[:2]
+        noise = torch.randn(latents.shape, generator=rng)
+        size = torch.full((rows, frames), self.finest)
+        long = torch.randperm(rows, generator=rng)[: round(self.shortcut * rows) if self.finest else 0]
+        size[long] = torch.randint(self.finest, (len(long), frames), generator=rng)
+        # A step begins at a multiple of its own length: those are the levels that a solver visits.
+        parts = 2.0**size
+        level = (torch.rand(rows, frames, generator=rng) * parts).floor() / parts
+        level = level[..., None].expand(latents.shape[:-1])
+        corrupted = mix(noise, latents, level)
+        target = latents.clone()
+        if len(long):
+            with torch.no_grad():
+                target[long] = self._two_steps(predict, corrupted[long], level[long], size[long], long)
+        return (predict(corrupted, level, size) - target).square().mean((-1, -2))
+
+    @staticmethod
+    def _two_steps(predict: Predict, start: Tensor, level: Tensor, size: Tensor, rows: Tensor) -> Tensor:
+        """The end of the way for which one step of ``size`` arrives where two of half the size arrive."""
+        half = (0.5 / 2.0**size)[..., None, None]
+        left = (1.0 - level)[..., None]
+        first = (predict(start, level, size + 1, rows) - start) / left
+        middle = start + half * first
+        second = (predict(middle, level + half[..., 0], size + 1, rows) - middle) / (left - half)
+        return start + left * 0.5 * (first + second)
+
+    def sample(
+        self, predict: Predict, given: Tensor, kept: Tensor, rngs: Sequence[torch.Generator], steps: int
+    ) -> Tensor:
+        x = mix(normal(rngs, given.shape[1:], given.device), given, kept)
+        size = torch.full(given.shape[:2], min(round(math.log2(steps)), self.finest), device=given.device)
+        for k in range(steps):
+            end = predict(x, kept + (1.0 - kept) * (k / steps), size)
+            x = torch.where(kept[..., None] < 1.0, torch.lerp(x, end, 1.0 / (steps - k)), given)
+        return x

@@ -1,0 +1,54 @@
+"""How a clip is taken apart and put together again: what a generative core leaves to its kind.
+
+A path leads every token from a source, level 0, to the data, level 1. Training puts tokens somewhere on the way and
+asks a network what lies at its end; a solver starts from the source and follows the answers. Continuous and discrete
+paths share this interface (Lipman et al., "Flow matching guide and code", 2024, sections 4 and 7); masked generation is
+the path whose source is one and the same mask. Knows no network: that is a function, ``Predict``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Predict(Protocol):
+    """What a network answers of corrupted clips ``(b, T, N, D)`` of a ``level`` ``(b, T, N)`` in [0, 1], asked for a
+    step of ``size`` ``(b, T)`` int64: ``(b, T, N, outputs)``. ``rows`` int64 ``(b,)``: which of those whose past it
+    knows; None: all."""
+
+    def __call__(self, latents: Tensor, level: Tensor, size: Tensor, rows: Tensor | None = None, /) -> Tensor: ...
+
+
+class Path(ABC):
+    """outputs: numbers that the network gives for a token of latents; sizes: how many sizes of steps it is told."""
+
+    outputs: int
+    sizes: int
+
+    @abstractmethod
+    def loss(self, predict: Predict, latents: Tensor, rng: torch.Generator) -> Tensor:
+        """Error ``(B, T)`` of each frame of clips ``(B, T, N, D)``, each corrupted by a random amount."""
+
+    @abstractmethod
+    def sample(
+        self, predict: Predict, given: Tensor, kept: Tensor, rngs: Sequence[torch.Generator], steps: int
+    ) -> Tensor:
+        """Clips ``(B, T, N, D)`` by ``steps`` passes, one generator a row.
+
+        kept ``(B, T, N)``: the level that each token of ``given`` starts from. 1 returns it, 0 asks nothing of it; in
+        between its coarse features stay (SDEdit, Meng et al. 2022, section 3)."""
+
+
+def normal(rngs: Sequence[torch.Generator], shape: Sequence[int], device: torch.device) -> Tensor:
+    """Standard normal numbers ``(B, *shape)``, each row from its own generator."""
+    return torch.stack([torch.randn(tuple(shape), generator=rng) for rng in rngs]).to(device)
+
+
+def uniform(rngs: Sequence[torch.Generator], shape: Sequence[int], device: torch.device) -> Tensor:
+    """Uniform numbers in [0, 1) ``(B, *shape)``, each row from its own generator."""
+    return torch.stack([torch.rand(tuple(shape), generator=rng) for rng in rngs]).to(device)
