@@ -34,6 +34,9 @@ class FlowPath(Path):
         self.finest, self.shortcut = config.finest.bit_length() - 1, config.shortcut
         self.outputs, self.sizes = width, self.finest + 1
 
+    def unmoved(self, before: Tensor) -> Tensor:
+        return before
+
     def loss(self, predict: Predict, latents: Tensor, rng: torch.Generator) -> Tensor:
         rows, frames = latents.shape[:2]
         noise = torch.randn(latents.shape, generator=rng)

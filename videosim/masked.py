@@ -33,6 +33,11 @@ class MaskedPath(Path):
         self.levels, self.temperature = levels, config.temperature
         self.outputs = width * levels
 
+    def unmoved(self, before: Tensor) -> Tensor:
+        """Logits that fall off with the square of the distance in levels."""
+        values = torch.arange(self.levels, device=before.device)
+        return -(values - indices(before, self.levels)[..., None]).square().float().flatten(-2)
+
     def loss(self, predict: Predict, latents: Tensor, rng: torch.Generator) -> Tensor:
         rows, frames, tokens, _ = latents.shape
         share = (0.5 * math.pi * torch.rand(rows, 1, generator=rng)).cos()

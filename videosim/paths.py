@@ -31,6 +31,11 @@ class Path(ABC):
     sizes: int
 
     @abstractmethod
+    def unmoved(self, before: Tensor) -> Tensor:
+        """What a network would answer ``(B, T, N, outputs)`` if every frame were as the one ``before`` it: it need only
+        learn what differs."""
+
+    @abstractmethod
     def loss(self, predict: Predict, latents: Tensor, rng: torch.Generator) -> Tensor:
         """Error ``(B, T)`` of each frame of clips ``(B, T, N, D)``, each corrupted by a random amount."""
 

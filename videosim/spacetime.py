@@ -72,12 +72,14 @@ class SpaceTimeDynamics(Dynamics):
 
     def _predict(self, before: Tensor, led: Tensor, time: Tensor, mask: Tensor, past: Past) -> Predict:
         """What lies at the end of the path, given a clean past."""
+        unmoved = self.path.unmoved(before) * (time > 0)[..., None, None]  # nothing is before the first frame
 
         def predict(latents: Tensor, level: Tensor, size: Tensor, rows: Tensor | None = None) -> Tensor:
             if rows is None:
-                return self._read(self._run(latents, level, size, before, led, time, mask, past)[0])
+                return unmoved + self._read(self._run(latents, level, size, before, led, time, mask, past)[0])
             known = past[0][rows], past[1][rows]
-            return self._read(self._run(latents, level, size, before[rows], led[rows], time, mask, known)[0])
+            tokens, _ = self._run(latents, level, size, before[rows], led[rows], time, mask, known)
+            return unmoved[rows] + self._read(tokens)
 
         return predict
 
