@@ -37,7 +37,7 @@ class FlowPath(Path):
     def unmoved(self, before: Tensor) -> Tensor:
         return before
 
-    def loss(self, predict: Predict, latents: Tensor, rng: torch.Generator) -> Tensor:
+    def loss(self, predict: Predict, latents: Tensor, known: Tensor, rng: torch.Generator) -> Tensor:
         rows, frames = latents.shape[:2]
         noise = torch.randn(latents.shape, generator=rng)
         size = torch.full((rows, frames), self.finest)
@@ -46,22 +46,23 @@ class FlowPath(Path):
         # A step begins at a multiple of its own length: those are the levels that a solver visits.
         parts = 2.0**size
         level = (torch.rand(rows, frames, generator=rng) * parts).floor() / parts
-        level = level[..., None].expand(latents.shape[:-1])
+        level = torch.maximum(level[..., None], known)
         corrupted = mix(noise, latents, level)
         target = latents.clone()
         if len(long):
             with torch.no_grad():
                 target[long] = self._two_steps(predict, corrupted[long], level[long], size[long], long)
-        return (predict(corrupted, level, size) - target).square().mean((-1, -2))
+        missed = (predict(corrupted, level, size) - target).square().mean(-1) * (1.0 - known)
+        return missed.sum(-1) / (1.0 - known).sum(-1).clamp(min=1.0)
 
     @staticmethod
     def _two_steps(predict: Predict, start: Tensor, level: Tensor, size: Tensor, rows: Tensor) -> Tensor:
         """The end of the way for which one step of ``size`` arrives where two of half the size arrive."""
-        half = (0.5 / 2.0**size)[..., None, None]
+        half = torch.where(level < 1.0, (0.5 / 2.0**size)[..., None], 0.0)[..., None]  # what is known stays
         left = (1.0 - level)[..., None]
-        first = (predict(start, level, size + 1, rows) - start) / left
+        first = (predict(start, level, size + 1, rows) - start) / left.clamp(min=1e-6)
         middle = start + half * first
-        second = (predict(middle, level + half[..., 0], size + 1, rows) - middle) / (left - half)
+        second = (predict(middle, level + half[..., 0], size + 1, rows) - middle) / (left - half).clamp(min=1e-6)
         return start + left * 0.5 * (first + second)
 
     def sample(

@@ -38,17 +38,16 @@ class MaskedPath(Path):
         values = torch.arange(self.levels, device=before.device)
         return -(values - indices(before, self.levels)[..., None]).square().float().flatten(-2)
 
-    def loss(self, predict: Predict, latents: Tensor, rng: torch.Generator) -> Tensor:
+    def loss(self, predict: Predict, latents: Tensor, known: Tensor, rng: torch.Generator) -> Tensor:
         rows, frames, tokens, _ = latents.shape
         share = (0.5 * math.pi * torch.rand(rows, 1, generator=rng)).cos()
         place = torch.rand(rows, tokens, generator=rng).argsort(-1)
-        hidden = (place < (share * tokens).ceil().clamp(min=1.0)).float()[:, None].expand(rows, frames, tokens)
-        known = 1.0 - hidden
+        hidden = (place < (share * tokens).ceil().clamp(min=1.0)).float()[:, None] * (1.0 - known)
         size = torch.zeros(rows, frames, dtype=torch.int64)
-        logits = predict(latents * known[..., None], known, size).unflatten(-1, (-1, self.levels))
+        logits = predict(latents * (1.0 - hidden)[..., None], 1.0 - hidden, size).unflatten(-1, (-1, self.levels))
         truth = indices(latents, self.levels)
         surprise = F.cross_entropy(logits.flatten(0, -2), truth.flatten(), reduction="none").view(truth.shape)
-        return (surprise.mean(-1) * hidden).sum(-1) / hidden.sum(-1)
+        return (surprise.mean(-1) * hidden).sum(-1) / hidden.sum(-1).clamp(min=1.0)
 
     def sample(
         self, predict: Predict, given: Tensor, kept: Tensor, rngs: Sequence[torch.Generator], steps: int

@@ -36,8 +36,9 @@ class Path(ABC):
         learn what differs."""
 
     @abstractmethod
-    def loss(self, predict: Predict, latents: Tensor, rng: torch.Generator) -> Tensor:
-        """Error ``(B, T)`` of each frame of clips ``(B, T, N, D)``, each corrupted by a random amount."""
+    def loss(self, predict: Predict, latents: Tensor, known: Tensor, rng: torch.Generator) -> Tensor:
+        """Error ``(B, T)`` of each frame of clips ``(B, T, N, D)``, each corrupted by a random amount but for the
+        tokens that are ``known`` ``(B, T, N)``, 1 or 0: they are given as they are, and nothing is asked of them."""
 
     @abstractmethod
     def sample(

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +32,29 @@ from videosim.types import LatentLayout
 DREAMT = 4  # one row in so many is dreamed in earnest, for the heads to learn how far a dream strays
 
 
+def _mean(errors: Tensor, weights: Tensor) -> Tensor:
+    """Mean of the errors of frames ``(B, T)`` under ``weights``."""
+    return (errors * weights).sum() / weights.sum()
+
+
+@dataclass
+class Around:
+    """What frames are asked for with: the embedded actions ``led`` ``(B, T, width)`` that led to them, their ``time``
+    ``(B or 1, T)``, the frames ``before`` them ``(B, T, N, D)``, which frames may look at which (see the transformer)
+    and the clean ``past``. None: no frame is known to be the one before; all may look at all; nothing has passed."""
+
+    led: Tensor
+    time: Tensor
+    before: Tensor | None = None
+    mask: Tensor | None = None
+    past: Past | None = None
+
+    def of(self, rows: Tensor) -> Around:
+        """The same for some rows; for a mask and a time that all rows share."""
+        past = None if self.past is None else (self.past[0][rows], self.past[1][rows])
+        return Around(self.led[rows], self.time, None if self.before is None else self.before[rows], self.mask, past)
+
+
 class SpaceTimeDynamics(Dynamics):
     def __init__(
         self, config: SpaceTimeConfig, layout: LatentLayout, action_width: int, sensors: int, path: Path
@@ -39,57 +63,52 @@ class SpaceTimeDynamics(Dynamics):
         if min(config.past, config.steps, config.registers) < 1:
             raise VideoSimError("model.dynamics.past, steps and registers are whole numbers from 1")
         self.config, self.layout, self.path = config, layout, path
-        width = config.width
-        self.feature_size = width + layout.tokens * layout.width + sensors
+        width, size = config.width, layout.tokens * layout.width
+        self.feature_size = width + size + sensors
         self.patches = Patches(layout, config.patch, width, path.outputs)
         self.registers = nn.Parameter(0.02 * torch.randn(config.registers, width))
         self.size = nn.Embedding(path.sizes, width)
         self.action = nn.Linear(action_width, width)
         self.no_action = nn.Parameter(torch.zeros(width))  # before the first frame, and where a condition is dropped
         self.transformer = SpaceTimeTransformer(width, config.layers, config.heads, config.time_every)
-        self.reader = network(width + layout.tokens * layout.width, width, linear(width, sensors))
+        self.reader = network(width + 2 * size, width, linear(width, sensors))
 
     # --- one pass ----------------------------------------------------------------------------------------------------
 
-    def _run(
-        self, latents: Tensor, level: Tensor, size: Tensor, before: Tensor, led: Tensor, time: Tensor,
-        mask: Tensor | None, past: Past | None,
-    ) -> tuple[Tensor, Past]:  # fmt: skip
-        """Frames ``(B, T, N, D)`` of a ``level`` ``(B, T, N)`` at ``time`` ``(B or 1, T)``, to which the embedded
-        actions ``led`` ``(B, T, width)`` have led from ``before``: tokens, the summary first, and what they leave."""
+    def _run(self, latents: Tensor, level: Tensor, size: Tensor, around: Around) -> tuple[Tensor, Past]:
+        """Frames ``(B, T, N, D)`` of a ``level`` ``(B, T, N)``, asked for a step of ``size`` ``(B, T)``: tokens, the
+        summary first, and what they leave to later frames."""
+        before = torch.zeros_like(latents) if around.before is None else around.before
         registers = self.registers + self.size(size)[..., None, :]
-        grid = self.patches.embed(latents, level, before)
-        tokens = torch.cat([registers, led[..., None, :], grid], -2)
+        tokens = torch.cat([registers, around.led[..., None, :], self.patches.embed(latents, level, before)], -2)
         cells = self.patches.cells
-        around = tokens.shape[2] - len(cells)
-        middle = cells.mean(0, keepdim=True).expand(around, 2)
-        where = torch.cat([middle, cells]).expand(*time.shape, -1, 2)
-        places = torch.cat([time[..., None, None].expand(*where.shape[:-1], 1), where], -1)
-        return self.transformer(tokens, places, mask, past)
+        middle = cells.mean(0, keepdim=True).expand(tokens.shape[2] - len(cells), 2)
+        where = torch.cat([middle, cells]).expand(*around.time.shape, -1, 2)
+        places = torch.cat([around.time[..., None, None].expand(*where.shape[:-1], 1), where], -1)
+        return self.transformer(tokens, places, around.mask, around.past)
 
-    def _read(self, tokens: Tensor) -> Tensor:
-        return self.patches.read(tokens[:, :, -self.patches.count :])
-
-    def _predict(self, before: Tensor, led: Tensor, time: Tensor, mask: Tensor, past: Past) -> Predict:
-        """What lies at the end of the path, given a clean past."""
-        unmoved = self.path.unmoved(before) * (time > 0)[..., None, None]  # nothing is before the first frame
+    def _predict(self, around: Around) -> Predict:
+        """What the network answers there."""
+        unmoved: Tensor | None = None
+        if around.before is not None:  # and nothing is before the first frame
+            unmoved = self.path.unmoved(around.before) * (around.time > 0)[..., None, None]
 
         def predict(latents: Tensor, level: Tensor, size: Tensor, rows: Tensor | None = None) -> Tensor:
-            if rows is None:
-                return unmoved + self._read(self._run(latents, level, size, before, led, time, mask, past)[0])
-            known = past[0][rows], past[1][rows]
-            tokens, _ = self._run(latents, level, size, before[rows], led[rows], time, mask, known)
-            return unmoved[rows] + self._read(tokens)
+            tokens, _ = self._run(latents, level, size, around if rows is None else around.of(rows))
+            answer = self.patches.read(tokens[:, :, -self.patches.count :])
+            if unmoved is None:
+                return answer
+            return answer + (unmoved if rows is None else unmoved[rows])
 
         return predict
 
-    def _guided(self, before: Tensor, led: Tensor, time: Tensor, mask: Tensor, past: Past) -> Predict:
+    def _guided(self, around: Around) -> Predict:
         """As ``_predict``, moved away from what it would be without the action (classifier-free guidance, Ho &
         Salimans 2022, eq. 6)."""
-        told = self._predict(before, led, time, mask, past)
+        told = self._predict(around)
         if not self.config.guidance:
             return told
-        untold = self._predict(before, self.no_action.expand_as(led), time, mask, past)
+        untold = self._predict(replace(around, led=self.no_action.expand_as(around.led)))
 
         def predict(latents: Tensor, level: Tensor, size: Tensor, rows: Tensor | None = None) -> Tensor:
             without, towards = untold(latents, level, size, rows), told(latents, level, size, rows)
@@ -114,35 +133,38 @@ class SpaceTimeDynamics(Dynamics):
             state = self.observe(state, actions[:, k], latents[:, k + 1])
         return state
 
-    def _around(self, state: State, led: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Past]:
-        """What ``_run`` needs to know of a frame that follows ``state``."""
+    def _around(self, state: State, led: Tensor) -> Around:
+        """Of a frame that follows ``state``, to which ``led`` ``(B, width)`` leads."""
         filled = torch.arange(self.config.past, device=led.device) < state["frames"][:, None]
         mask = torch.cat([filled, torch.ones_like(filled[:, :1])], 1)[:, None]
-        time = state["frames"][:, None].float()
-        return state["latents"][:, None], led[:, None], time, mask, (state["keys"], state["values"])
+        past = state["keys"], state["values"]
+        return Around(led[:, None], state["frames"][:, None].float(), state["latents"][:, None], mask, past)
 
     def _absorb(self, state: State, led: Tensor, latents: Tensor, age: Tensor | None = None) -> State:
         """The state after a clean frame ``(B, N, D)``; ``age`` None: a real one."""
         level, size = torch.ones_like(latents[:, None, :, 0]), self._finest(latents[:, None])
-        tokens, fresh = self._run(latents[:, None], level, size, *self._around(state, led))
+        tokens, fresh = self._run(latents[:, None], level, size, self._around(state, led))
         slot = torch.arange(self.config.past, device=led.device) == (state["frames"] % self.config.past)[:, None]
         slot = slot[:, None, :, None, None]
-        features = torch.cat([tokens[:, 0, 0], latents.flatten(1)], -1)
         return {
             "keys": torch.where(slot, fresh[0], state["keys"]),
             "values": torch.where(slot, fresh[1], state["values"]),
             "frames": state["frames"] + 1,
             "latents": latents,
             "summary": tokens[:, 0, 0],
-            "sensors": self._sensors(features),
+            "sensors": self._bounded(self._reading(tokens[:, 0, 0], state["latents"], latents)),
             "age": torch.zeros_like(latents[:, 0, 0]) if age is None else age,
         }
 
     def _finest(self, latents: Tensor) -> Tensor:
         return torch.full(latents.shape[:2], self.path.sizes - 1, device=latents.device)
 
-    def _sensors(self, features: Tensor) -> Tensor:
-        return self.reader(features).clamp(self.sensor_low, self.sensor_high)
+    def _reading(self, summary: Tensor, before: Tensor, latents: Tensor) -> Tensor:
+        """Standardised sensors ``(…, S)`` as two frames ``(…, N, D)`` and the summary of the later one tell them."""
+        return self.reader(torch.cat([summary, before.flatten(-2), latents.flatten(-2)], -1))
+
+    def _bounded(self, sensors: Tensor) -> Tensor:
+        return sensors.clamp(self.sensor_low, self.sensor_high)
 
     def observe(self, state: State, action: Tensor, latents: Tensor) -> State:
         return self._absorb(state, self.action(action), latents)
@@ -152,7 +174,7 @@ class SpaceTimeDynamics(Dynamics):
         if rngs is None:
             rngs = [torch.Generator().manual_seed(n) for n in state["frames"].tolist()]
         led, given = self.action(action), torch.zeros_like(state["latents"])[:, None]
-        predict = self._guided(*self._around(state, led))
+        predict = self._guided(self._around(state, led))
         latents = self.path.sample(predict, given, torch.zeros_like(given[..., 0]), rngs, self.config.steps)[:, 0]
         return self._absorb(state, led, latents, state["age"] + 1.0), latents
 
@@ -165,6 +187,28 @@ class SpaceTimeDynamics(Dynamics):
     def latents(self, state: State) -> Tensor:
         return state["latents"]
 
+    # --- whole clips -------------------------------------------------------------------------------------------------
+
+    def generate(
+        self, given: Tensor, kept: Tensor, actions: Tensor | None, rngs: Sequence[torch.Generator], steps: int
+    ) -> Tensor:
+        """All frames of clips ``(B, T, N, D)`` at once, each looking at all: ``kept`` ``(B, T, N)`` says how much of
+        which token of ``given`` stays (``Path.sample``), whether that is the beginning, both ends or a region.
+
+        actions: tokens ``(B, T-1, W)`` between the frames; None: whatever may have been done. A clip of one frame is an
+        image. Raises VideoSimError where the model has not been trained on whole clips.
+        """
+        if not self.config.joint:
+            raise VideoSimError("this model makes one frame after another only; train it with model.dynamics.joint=1")
+        return self.path.sample(self._guided(self._together(given, actions)), given, kept, rngs, steps)
+
+    def _together(self, latents: Tensor, actions: Tensor | None) -> Around:
+        rows, frames = latents.shape[:2]
+        led = self.no_action.expand(rows, frames, -1)
+        if actions is not None:
+            led = torch.cat([led[:, :1], self.action(actions)], 1)
+        return Around(led, torch.arange(frames, dtype=torch.float32, device=latents.device)[None])
+
     # --- training ----------------------------------------------------------------------------------------------------
 
     def loss(
@@ -172,35 +216,55 @@ class SpaceTimeDynamics(Dynamics):
     ) -> DynamicsLoss:
         c = self.config
         rows, frames = latents.shape[:2]
+        exists = torch.cat([torch.ones_like(latents[:, :1, 0, 0]), valid.float()], 1)
         seen = latents + c.input_noise * torch.randn(latents.shape, generator=rng)
         before = torch.cat([torch.zeros_like(seen[:, :1]), seen[:, :-1]], 1)
-        led = torch.cat([self.no_action.expand(rows, 1, -1), self.action(actions)], 1)
-        time = torch.arange(frames, dtype=torch.float32, device=latents.device)[None]
         looks = causal(frames, c.past, latents.device)
-        clean = torch.ones_like(latents[..., 0])
-        tokens, past = self._run(seen, clean, self._finest(seen), before, led, time, looks, None)
+        around = replace(self._together(latents, actions), before=before, mask=looks)
+        tokens, past = self._run(seen, torch.ones_like(latents[..., 0]), self._finest(seen), around)
 
-        told = torch.rand(rows, frames, 1, generator=rng) >= c.dropped
         itself = torch.eye(frames, dtype=torch.bool, device=latents.device)
         mask = torch.cat([looks & ~itself, itself], 1)  # the clean frames before it, and itself as it is made
-        predict = self._predict(before, torch.where(told, led, self.no_action), time, mask, past)
-        exists = torch.cat([valid[:, :1], valid], 1).float()
-        made = (self.path.loss(predict, latents, rng) * exists).sum() / exists.sum()
-        total, terms = made, {"latents": made}
-        summary, flat = tokens[:, :, 0], seen.flatten(2)
-        read = self._sensors(torch.cat([summary, flat], -1))
+        led = self._dropped(around.led, rng)
+        nothing = torch.zeros_like(latents[..., 0])
+        lost = self.path.loss(self._predict(replace(around, led=led, mask=mask, past=past)), latents, nothing, rng)
+        total = _mean(lost, exists)
+        terms = {"latents": total}
+        if float(torch.rand((), generator=rng)) < c.joint:
+            terms["joint"] = self._joint_loss(latents, actions, exists, rng)
+            total = total + terms["joint"]
+        summary = tokens[:, :, 0]
+        read = self._reading(summary, before, seen)
         if sensors.shape[-1]:
             # Huber's, because a collision changes a velocity by many standard deviations at once.
-            missed = F.huber_loss(self.reader(torch.cat([summary, flat], -1)), sensors, reduction="none").mean(-1)
-            reading = (missed * exists).sum() / exists.sum()
-            total, terms = total + c.sensor_weight * reading, {**terms, "reading": reading}
+            terms["reading"] = _mean(F.huber_loss(read, sensors, reduction="none").mean(-1), exists)
+            total = total + c.sensor_weight * terms["reading"]
         context = int(torch.rand((), generator=rng).mul(math.log(frames)).exp())
         return DynamicsLoss(
             total=total,
             terms={name: term.detach() for name, term in terms.items()},
-            features=torch.cat([summary, flat, read], -1),
+            features=torch.cat([summary, seen.flatten(2), self._bounded(read)], -1),
             dreamt=self._dreamt(seen[: max(1, rows // DREAMT)], actions, context),
         )
+
+    def _dropped(self, led: Tensor, rng: torch.Generator) -> Tensor:
+        told = torch.rand(*led.shape[:2], 1, generator=rng) >= self.config.dropped
+        return torch.where(told, led, self.no_action)
+
+    def _joint_loss(self, latents: Tensor, actions: Tensor, exists: Tensor, rng: torch.Generator) -> Tensor:
+        """Of whole clips of any length down to an image, of which some frames or some cells are known."""
+        frames = int(torch.randint(latents.shape[1], (), generator=rng)) + 1
+        clip, rows = latents[:, :frames], len(latents)
+        around = self._together(clip, actions[:, : frames - 1])
+        around = replace(around, led=self._dropped(around.led, rng))
+        # The first frames and the last, each up to half of a clip; or a set of cells in all of them; or nothing.
+        ends = (torch.rand(rows, 2, 1, generator=rng) * 1.5 - 0.5).clamp(min=0.0) * 0.5 * frames
+        at = torch.arange(frames)
+        known = ((at + 1 <= ends[:, 0]) | (at >= frames - ends[:, 1]))[..., None].expand(clip.shape[:-1])
+        share = torch.rand(rows, 1, 1, generator=rng)
+        cells = (torch.rand(rows, 1, clip.shape[2], generator=rng) < share).expand(clip.shape[:-1])
+        kept = torch.where(torch.rand(rows, 1, 1, generator=rng) < 0.75, known, cells).float()
+        return _mean(self.path.loss(self._predict(around), clip, kept, rng), exists[:, :frames])
 
     @torch.no_grad()
     def _dreamt(self, latents: Tensor, actions: Tensor, context: int) -> Dreamt:
