@@ -7,6 +7,7 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -20,7 +21,9 @@ from videosim.corpus import Corpus
 from videosim.data.store import EpisodeStore
 from videosim.errors import VideoSimError
 from videosim.fit import Schedule, fit
+from videosim.fsq import codes, indices
 from videosim.held_out import open_loop_scores
+from videosim.model_config import FlowConfig, FsqTokenizerConfig, MaskedConfig
 from videosim.run import Bar, Console, Run
 from videosim.types import SensorSpec
 from videosim.world_model import WorldModel
@@ -183,6 +186,53 @@ def interrupt(patch: pytest.MonkeyPatch, stage: str, stop: int) -> None:
         return fit(name, module, stopping, *rest, **more)
 
     patch.setattr(train, "fit", interrupted)
+
+
+CORES = {"width": 32, "layers": 2, "heads": 2, "past": 6}
+GENERATIVE = {
+    "flow": replace(MODEL, dynamics=FlowConfig(**CORES, joint=0.5)),
+    "masked": replace(
+        MODEL,
+        tokenizer=FsqTokenizerConfig(channels=3, widths=[8, 12], levels=9),
+        dynamics=MaskedConfig(**{**CORES, "patch": 1}, joint=0.5),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", GENERATIVE)
+def test_every_kind_trains_stops_and_opens_as_an_environment(
+    kind: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cfg = settings(data, model=GENERATIVE[kind], **TINY)
+    trained_in(tmp_path / "whole", cfg)
+    monkeypatch.setattr(fitting, "SAVE_EVERY_S", 0.0)
+    with monkeypatch.context() as patch:
+        interrupt(patch, "dynamics", 5)
+        with pytest.raises(KeyboardInterrupt):
+            trained_in(tmp_path / "stopped", cfg)
+    trained_in(tmp_path / "stopped", cfg)
+    whole, stopped = (load_checkpoint(tmp_path / name) for name in ("whole", "stopped"))
+    assert whole.config == stopped.config == GENERATIVE[kind]
+    assert all(torch.equal(value, stopped.state_dict()[name]) for name, value in whole.state_dict().items())
+    env = gymnasium.make("videosim:VideoSim-v0", checkpoint=tmp_path / "whole")
+    env.reset(seed=0)
+    frame, _, _, _, info = env.step(env.action_space.sample())
+    assert frame.shape == (SIZE, SIZE, 3) and info["uncertainty"] > 0.0
+    if kind == "masked":
+        latents = env.unwrapped._dream.simulator.state["latents"]
+        assert torch.equal(latents, codes(indices(latents, 9), 9))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", GENERATIVE)
+def test_dreams_of_every_kind_follow_the_actions(kind: str, data: Path, tmp_path: Path) -> None:
+    trained_in(tmp_path, settings(data, model=GENERATIVE[kind], dynamics_steps=300))
+    model = load_checkpoint(tmp_path)
+    corpus = held_out(model, data)
+    right = open_loop_scores(model, corpus, 10, 200, 0)
+    assert right["error_mean"] < 0.12
+    corpus.actions = -corpus.actions
+    assert open_loop_scores(model, corpus, 10, 200, 0)["error_mean"] > 1.5 * right["error_mean"]
 
 
 def test_fine_tuning_keeps_tokenizer_and_scales(run: Run, model: WorldModel, data: Path, tmp_path: Path) -> None:
