@@ -22,7 +22,7 @@ class TokenizerConfig:
 class ConvTokenizerConfig(TokenizerConfig):
     """Strided convolutions to a grid of continuous tokens bounded by tanh, and to the places of keypoints."""
 
-    kind: str = "conv"
+    kind: str = "conv"  # conv or fsq; another kind brings its own settings
     channels: int = 8  # numbers per token
     keypoints: int = 16  # places in the picture, two numbers each, that follow the grid as further tokens
     widths: list[int] = field(default_factory=lambda: [16, 32, 48, 64])  # channels after each halving of the frame
@@ -34,7 +34,7 @@ class ConvTokenizerConfig(TokenizerConfig):
 class FsqTokenizerConfig(ConvTokenizerConfig):
     """The same network with every number rounded to one of a few values: discrete tokens."""
 
-    kind: str = "fsq"
+    kind: str = "fsq"  # conv or fsq; another kind brings its own settings
     keypoints: int = 0  # rounded, a place is no finer than a cell
     levels: int = 15  # values that a number may take
 
@@ -50,7 +50,7 @@ class DynamicsConfig:
 class RecurrentConfig(DynamicsConfig):
     """Deterministic recurrent core: one pass a step, a state of constant size."""
 
-    kind: str = "recurrent"
+    kind: str = "recurrent"  # recurrent, flow or masked; another kind brings its own settings
     memory: int = 256  # numbers of the recurrent state
     hidden: int = 256  # width of the other layers
     discount: float = 0.98  # loss weight of the open-loop steps: 1, discount, discount**2, …
@@ -81,7 +81,7 @@ class SpaceTimeConfig(DynamicsConfig):
 class FlowConfig(SpaceTimeConfig):
     """Flow matching: from noise to a frame in steps of any size."""
 
-    kind: str = "flow"
+    kind: str = "flow"  # recurrent, flow or masked; another kind brings its own settings
     finest: int = 32  # steps of the longest way that training knows, a power of two
     shortcut: float = 0.25  # share of a batch that teaches longer steps
 
@@ -90,7 +90,7 @@ class FlowConfig(SpaceTimeConfig):
 class MaskedConfig(SpaceTimeConfig):
     """Masked generation of discrete tokens; needs the tokenizer ``fsq``."""
 
-    kind: str = "masked"
+    kind: str = "masked"  # recurrent, flow or masked; another kind brings its own settings
     temperature: float = 0.0  # of drawing a value from its distribution; 0: the most probable
 
 
