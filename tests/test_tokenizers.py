@@ -1,4 +1,4 @@
-"""Keypoints: that they say where a thing is, more finely than the grid they are found on."""
+"""Keypoints say where a thing is, more finely than the grid they are found on; discrete tokens are their ids."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videosim.errors import VideoSimError
-from videosim.model_config import ConvTokenizerConfig
-from videosim.tokenizers import ConvTokenizer, Keypoints
-from videosim.types import FrameSpec
+from videosim.fsq import codes, from_ids
+from videosim.model_config import ConvTokenizerConfig, FsqTokenizerConfig
+from videosim.tokenizers import ConvTokenizer, Keypoints, build_tokenizer, to_unit
+from videosim.types import FrameSpec, LatentLayout
 
 
 @given(rows=st.integers(1, 9), columns=st.integers(1, 9), count=st.integers(1, 5), seed=st.integers(0, 99))
@@ -65,3 +66,26 @@ def test_places_are_finer_than_the_grid() -> None:
 def test_keypoints_that_fill_no_tokens_are_refused(changed: dict) -> None:
     with pytest.raises(VideoSimError, match="keypoints need"):
         ConvTokenizer(ConvTokenizerConfig(**changed), FrameSpec(32, 32), 0)
+
+
+@torch.no_grad()
+def test_discrete_tokens_are_codes_and_ids_that_decode_alike() -> None:
+    torch.manual_seed(0)
+    config = FsqTokenizerConfig(channels=3, widths=[8, 8, 8], levels=5)
+    tokenizer = build_tokenizer(config, FrameSpec(32, 48), 2)
+    assert tokenizer.layout == LatentLayout(rows=4, columns=6, extra=0, width=3, levels=5)
+    tokenizer.encoder[-1].weight *= 100.0  # untrained, it would say the same of every picture
+    frames = torch.randint(256, (6, 32, 48, 3), dtype=torch.uint8)
+    latents = tokenizer.encode(frames)
+    assert latents.ids is not None and latents.ids.shape == (6, 24) and len(latents.ids.unique()) > 1
+    assert torch.equal(codes(from_ids(latents.ids, 5, 3), 5), latents.z)
+    images = to_unit(frames)
+    trained, smooth = tokenizer._training_tokens(images), tokenizer._encode(images)
+    assert torch.equal(trained[:3], smooth[:3])  # half of the rows go unrounded
+    torch.testing.assert_close(trained[3:], latents.z[3:])
+
+
+@pytest.mark.parametrize("changed", [{"levels": 1}, {"levels": 300, "channels": 8}])
+def test_tokens_without_a_number_are_refused(changed: dict) -> None:
+    with pytest.raises(VideoSimError, match="2 values or more"):
+        build_tokenizer(FsqTokenizerConfig(**changed), FrameSpec(64, 64), 0)
