@@ -224,9 +224,8 @@ def test_every_kind_trains_stops_and_opens_as_an_environment(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", GENERATIVE)
-def test_dreams_of_every_kind_follow_the_actions(kind: str, data: Path, tmp_path: Path) -> None:
-    trained_in(tmp_path, settings(data, model=GENERATIVE[kind], dynamics_steps=300))
+def test_dreams_of_a_transformer_follow_the_actions(data: Path, tmp_path: Path) -> None:
+    trained_in(tmp_path, settings(data, model=GENERATIVE["flow"], dynamics_steps=300))
     model = load_checkpoint(tmp_path)
     corpus = held_out(model, data)
     right = open_loop_scores(model, corpus, 10, 200, 0)
