@@ -60,7 +60,7 @@ def test_a_branch_of_a_world_is_its_replay(truth, make_model, kind):
     held, actions = world.snapshot(), draw(1, 4)
 
     def go_on():
-        return [(world.step(a), world.reward, world.state, world.latent) for a in actions]
+        return [(world.step(a), world.render(), world.reward, world.state, world.latent)[1:] for a in actions]
 
     first = go_on()
     world.restore(held)

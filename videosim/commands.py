@@ -52,7 +52,8 @@ def collect(cfg: CollectConfig, run: Run) -> None:
 def audit(cfg: AuditConfig, run: Run) -> None:
     """``videosim audit``: the audits of the push scene on a model and on controls, into ``measurements.json``. A world
     that was examined before the command was interrupted is not examined again."""
-    from videosim.audits.exam import AUDITS, Exam
+    from videosim.audits.catalogue import AUDITS
+    from videosim.audits.exam import Exam
     from videosim.audits.matrix import expected, score
 
     wanted = expected()
@@ -70,7 +71,9 @@ def audit(cfg: AuditConfig, run: Run) -> None:
     reports = {}
     with run.progress(len(names), "worlds examined", "worlds") as bar:
         for name in names:
-            subject, audits = (model, AUDITS) if name not in controls else (f"control:{name}", tuple(wanted[name]))
+            subject, audits = (
+                (model, tuple(AUDITS)) if name not in controls else (f"control:{name}", tuple(wanted[name]))
+            )
             reports[name] = _examined(
                 exam, subject, audits, f"{name}-{weights}" if subject is model else name, cfg, run
             )

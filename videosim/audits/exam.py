@@ -1,8 +1,8 @@
 """The examination of worlds, in the order in which one audit's meaning hangs on another's.
 
-A0, the instrument, comes first: where it does not pass nothing else is measured. Then A1 with its motion gate, then A3,
-controllability. A world that fails A3 keeps its A1 verdict, with a note that it is not gated through: objects that keep
-their identity while they do not do what they are told prove little. The truth's side is drawn once for all worlds.
+A0, the instrument, comes first: where it does not pass nothing else is measured. A world that passes an audit but fails
+one of that audit's gates keeps the verdict, with a note that it is not gated through: objects that keep their identity
+while they do not do what they are told prove little. The truth's side is drawn once for all worlds.
 """
 
 from __future__ import annotations
@@ -14,18 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from videosim.audits.identity import audit_identity, true_paths
+from videosim.audits.audit import Bench, Viewing
+from videosim.audits.catalogue import AUDITS
 from videosim.audits.instrument import audit_instrument
-from videosim.audits.intervention import audit_intervention, draw_interventions
 from videosim.audits.truth import Truth
 from videosim.audits.verdict import FAIL, PASS, Result, load_bars
 from videosim.audits.world import World
 from videosim.errors import VideoSimError
-
-AUDITS = ("A1", "A3")
-IDENTITY_FROM, INTERVENTION_FROM, INTERVENTION_TRIES = 10_000, 20_000, 4  # numbers of starts; tries a wanted state
-UNGATED = "not gated through: controllability failed"
-UNMOVED = "the motion gate failed: it does not move as truth does, so that identities prove nothing"
 
 
 @dataclass(frozen=True)
@@ -51,10 +46,7 @@ class Report:
             "audits": {
                 name: {
                     "verdict": result.verdict,
-                    "metrics": {
-                        metric: finding.estimate.to_dict() | {"verdict": finding.verdict}
-                        for metric, finding in result.findings.items()
-                    },
+                    "metrics": {metric: finding.to_dict() for metric, finding in result.findings.items()},
                     "details": dict(result.details),
                 }
                 for name, result in self.results.items()
@@ -63,30 +55,29 @@ class Report:
 
 
 class Exam:
-    """The truth, drawn once. ``size`` is one of the bar file's; ``bars`` another bar file.
+    """The truth and the instrument. ``size`` is one of the bar file's; ``bars`` another bar file.
 
     Raises VideoSimError where the instrument fails its own audit, because no verdict could mean anything.
     """
 
     def __init__(self, size: str = "full", bars: Path | None = None, seed: int = 0) -> None:
-        self.bars, self._seed = load_bars(size, bars), seed
-        truth, sizes = Truth(), self.bars.sizes
+        self.bars = load_bars(size, bars)
+        truth = Truth()
         self.spec = truth.env.world_spec
         self.instrument = audit_instrument(truth, self.bars, np.random.default_rng(seed))
         if self.instrument.result.verdict != PASS:
+            truth.close()
             raise VideoSimError(
                 f"the instrument does not pass A0 ({self.instrument.result.verdict}: "
                 f"{', '.join(self.instrument.result.failed) or 'too few episodes'}); "
                 "use a larger size, or mend the reader"
             )
-        numbers = range(IDENTITY_FROM, IDENTITY_FROM + sizes["identity_episodes"])
-        self.cases = [truth.case(number, sizes["identity_frames"]) for number in numbers]
-        self._paths = true_paths(self.cases, self.instrument.reader)
-        numbers = range(INTERVENTION_FROM, INTERVENTION_FROM + INTERVENTION_TRIES * sizes["intervention_states"])
-        self.interventions = draw_interventions(truth, numbers, self.bars, self.instrument.e0_m)
-        truth.close()
+        self._bench = Bench(truth, self.instrument, self.bars, seed)
 
-    def examine(self, world: World, audits: Collection[str] = AUDITS) -> Report:
+    def close(self) -> None:
+        self._bench.truth.close()
+
+    def examine(self, world: World, audits: Collection[str] = tuple(AUDITS)) -> Report:
         """Run ``audits`` on ``world``. VideoSimError where it is not a world of this scene, or an audit is unknown."""
         unknown = sorted(set(audits) - set(AUDITS))
         if unknown:
@@ -98,16 +89,16 @@ class Exam:
                     f"{world.name} is not a world of the push scene: its {what} is {theirs} and not {ours}; "
                     "audit a model that was trained on push"
                 )
-        reader, e0_m, bars = self.instrument.reader, self.instrument.e0_m, self.bars
-        results, notes = {"A0": self.instrument.result}, {}
-        if "A1" in audits:
-            rng = np.random.default_rng(self._seed)
-            results["A1"] = audit_identity(world, self.cases, self._paths, reader, bars, rng)
-            if "motion_ratio" in results["A1"].failed:
-                notes["A1"] = UNMOVED
-        if "A3" in audits:
-            rng = np.random.default_rng(self._seed)
-            results["A3"] = audit_intervention(world, self.interventions, reader, e0_m, bars, rng)
-            if results["A3"].verdict == FAIL and results.get("A1", results["A3"]).verdict == PASS:
-                notes["A1"] = UNGATED
-        return Report(world.name, bars.sha256, results, notes)
+        viewing = Viewing(world, self._bench)
+        results = {"A0": self.instrument.result}
+        results |= {name: audit.run(viewing) for name, audit in AUDITS.items() if name in audits}
+        notes = {name: note for name, result in results.items() if (note := _note(name, result, results))}
+        return Report(world.name, self.bars.sha256, results, notes)
+
+
+def _note(name: str, result: Result, results: Mapping[str, Result]) -> str:
+    gates = AUDITS[name].gate if name in AUDITS else ()
+    shut = [gate for gate in gates if gate in results and results[gate].verdict == FAIL]
+    if result.verdict == PASS and shut:
+        return f"not gated through: {', '.join(shut)} failed"
+    return result.note

@@ -22,16 +22,17 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from videosim.audits.push_reader import PushReader, Reading
+from videosim.audits.audit import Audit, Bench, Viewing
+from videosim.audits.push_reader import Reading
 from videosim.audits.push_scene import NAMES, STEP_M, may_be_hidden
 from videosim.audits.survival import kaplan_meier
 from videosim.audits.truth import Case
-from videosim.audits.verdict import Bars, Result, judge
-from videosim.audits.world import World, film
+from videosim.audits.verdict import FAIL, Result, judge
+from videosim.audits.world import film
 from videosim.statistics import bootstrap
 
 VISIBLE = 0.25  # truth's share in sight from which an object must be seen
@@ -39,6 +40,8 @@ AREA, FADED = (0.5, 1.6), 0.6  # of an object's area and of the strength of its 
 LEAP = 1.5 * STEP_M  # metres a frame
 SLACK_M = 0.01  # of a reading, when it is judged a leap
 MOVED_M = 0.1  # an episode whose true paths are shorter does not enter the motion gate
+FIRST_NUMBER = 10_000  # of the starts
+UNMOVED = "the motion gate failed: it does not move as truth does, so that identities prove nothing"
 STRIDE = 4  # frames between the points of a path: pixel noise would lengthen a finer one
 
 
@@ -111,32 +114,35 @@ def _path(read: Reading) -> tuple[float, int]:
     return float(steps[seen].sum()), int(seen.sum())
 
 
-def true_paths(cases: Sequence[Case], reader: PushReader) -> np.ndarray:
+def draw_cases(bench: Bench) -> list[Case]:
+    """Episodes of random and of scripted actions."""
+    sizes = bench.bars.sizes
+    numbers = range(FIRST_NUMBER, FIRST_NUMBER + sizes["identity_episodes"])
+    return [bench.truth.case(number, sizes["identity_frames"]) for number in numbers]
+
+
+def true_paths(bench: Bench) -> np.ndarray:
     """Path and strides of truth in each case, float64 (n, 2); zeros where it does not enter the motion gate."""
-    paths = [_path(reader.read(case.truth.frames)) if case.random else (0.0, 0) for case in cases]
+    cases = bench.once(draw_cases)
+    paths = [_path(bench.reader.read(case.truth.frames)) if case.random else (0.0, 0) for case in cases]
     return np.array([path if path[0] > MOVED_M else (0.0, 0) for path in paths], np.float64)
 
 
-def audit_identity(
-    world: World,
-    cases: Sequence[Case],
-    paths: np.ndarray,
-    reader: PushReader,
-    bars: Bars,
-    rng: np.random.Generator,
-) -> Result:
-    """Follow ``world`` through ``cases``, all of one length, and look for breaks. ``paths`` are those of truth."""
+def audit_identity(viewing: Viewing) -> Result:
+    """Follow the world through the cases, all of one length, and look for breaks."""
+    world, bench, rng = viewing.world, viewing.bench, viewing.rng()
+    cases, paths = bench.once(draw_cases), bench.once(true_paths)
     horizon = len(cases[0].actions)
     breaks: list[Break | None] = []
     travelled = []
     for case, path in zip(cases, paths, strict=True):
-        read = reader.read(film(world, case.start, case.actions))
+        read = bench.reader.read(film(world, case.start, case.actions))
         breaks.append(first_break(read, case.truth.share, case.truth.position[0]))
         if path[1]:
             travelled.append((*_path(read), *path))
     first = np.array([math.inf if b is None else b.frame for b in breaks])
     survival = kaplan_meier(first, np.full(len(cases), horizon), horizon)
-    repeats = bars.sizes["resamples"]
+    repeats = bench.bars.sizes["resamples"]
     estimates = {
         "motion_ratio": bootstrap(np.array(travelled), _ratio, rng, repeats=repeats),
         "survival": survival.at(horizon),
@@ -148,7 +154,8 @@ def audit_identity(
         "kinds": dict(Counter(b.kind for b in breaks if b is not None)),
         "curve": survival.curve.tolist(),
     }
-    return judge("A1", world.name, estimates, bars, details)
+    result = judge("A1", world.name, estimates, bench.bars, details)
+    return replace(result, note=UNMOVED) if result.findings["motion_ratio"].verdict == FAIL else result
 
 
 def _ratio(rows: np.ndarray) -> float:
@@ -156,3 +163,12 @@ def _ratio(rows: np.ndarray) -> float:
     seen has not moved."""
     path, strides, true_path, true_strides = rows.sum(0)
     return float(path / max(strides, 1.0) / (true_path / true_strides))
+
+
+AUDIT = Audit(
+    "A1",
+    "identity: is everything still there, once, and itself?",
+    audit_identity,
+    gate=("A3",),
+    figures=(("survival", "identity_survival_{identity_frames}"), ("motion_ratio", "motion_ratio")),
+)

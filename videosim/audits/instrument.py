@@ -22,7 +22,7 @@ from videosim.audits.push_scene import ARENA_M, NAMES, may_be_hidden, positions
 from videosim.audits.survival import wilson
 from videosim.audits.truth import Truth
 from videosim.audits.verdict import Bars, Result, judge
-from videosim.audits.world import PhysicsWorld
+from videosim.audits.world import PhysicsWorld, see
 from videosim.statistics import Estimate, bootstrap
 
 TESTED_FROM = 1000  # number of the first start that is measured on; calibration has those from 0
@@ -83,9 +83,11 @@ def injected(truth: Truth, reader: PushReader, numbers: range) -> tuple[np.ndarr
     rows, episodes = [], []
     still = np.zeros(world.spec.action.size, np.float32)
     for number in numbers:
-        frames, places = [world.reset(truth.start(number)[0])], [positions(world.state)]
+        world.reset(truth.start(number)[0])
+        frames, places = [see(world)], [positions(world.state)]
         for _ in range(INJECTED_FRAMES):
-            frames.append(world.step(still))
+            world.step(still)
+            frames.append(see(world))
             places.append(positions(world.state))
         true, read = np.stack(places), reader.read(np.stack(frames)).position
         for i in range(1, len(NAMES)):

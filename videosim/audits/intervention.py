@@ -3,7 +3,8 @@
 With s*_k(t) the true positions of all objects under sequence k, s_k(t) what the reader finds in the world's frames, h
 the horizon, and ds = s_k - s_l for a pair of sequences:
 
-    CAI@K             mean over states and k of 1[argmin_j |s_k(h) - s*_j(h)| = k], ties sharing; chance is 1/K
+    CAI@K             mean over states and k of 1[argmin_j |s_k(h) - s*_j(h)| = k], ties sharing; chance is 1/K. At two
+                      horizons: ``intervention_frames``, as all that follows, and the far one
     effect ratio      median over pairs of <ds, ds*> / <ds*, ds*>, at h
     direction cosine  median over pairs of <ds, ds*> / |ds| |ds*|, at h; 0 where the world shows no effect
     latency           the lag tau at which sum ds'(t) ds*'(t - tau), normalised, is largest, ' being the difference of
@@ -14,27 +15,32 @@ the horizon, and ds = s_k - s_l for a pair of sequences:
 
 States whose true futures differ by less than 10 e0 are discarded, and their share is reported. An object that truth
 shows and the reader does not find is an arena away from anything and shows no effect. States are the resampling unit.
+Without a bar, among the details: CAI@4 after EARLY frames, and CAI@16 of a fan of headings 4 degrees apart, whose true
+futures differ by 3 e0 and more.
 (CAI and the effect ratio: this project's; the pairs follow What-If World, arXiv 2605.27589.)
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from videosim.audits.push_reader import PushReader
+from videosim.audits.audit import Audit, Bench, Viewing
 from videosim.audits.push_scene import ARENA_M
 from videosim.audits.survival import mean_share
 from videosim.audits.truth import Moments, Truth, wander
-from videosim.audits.verdict import Bars, Result, judge
-from videosim.audits.world import Start, World, film
+from videosim.audits.verdict import Result, judge
+from videosim.audits.world import Start, film
 from videosim.errors import VideoSimError
-from videosim.statistics import bootstrap
+from videosim.statistics import Estimate, bootstrap
 
-BRANCHES = 4
+FIRST_NUMBER, TRIES = 20_000, 4  # of the starts; how many are tried for each wanted state
+BRANCHES, EARLY = 4, 4  # action sequences; the frame of the early choice
+FAN, FAN_FRAMES, FAN_RAD = 16, 10, np.deg2rad(4.0)  # the stress: headings, frames, angle between neighbours
 WHOLE = 0.9  # share in sight, in all branches, from which an object enters: half hidden ones are read with a bias
 APART = 10.0  # e0 between any two true futures
 ONSET = 3.0  # e0
@@ -64,38 +70,47 @@ class Fork:
 
 @dataclass(frozen=True)
 class Interventions:
-    """Forks for choice and effect, for the onset and for the null effect; the share of states that was discarded."""
+    """Forks for choice and effect, and the same to the far horizon, of which they show the last frame only, or None
+    where its futures are not apart; for the stress, the onset and the null effect; the share that was discarded."""
 
-    choices: Sequence[Fork]
+    choices: Sequence[tuple[Fork, Fork | None]]
+    fans: Sequence[Fork]
     onsets: Sequence[Fork]
     nulls: Sequence[Fork]
     discarded: float
 
 
-def draw_interventions(truth: Truth, numbers: range, bars: Bars, e0_m: float) -> Interventions:
-    """Forks at the starts ``numbers``, as many as the bars ask for, or as those starts yield.
+def draw_interventions(bench: Bench) -> Interventions:
+    """As many forks as the bars ask for, or as the starts that are tried yield.
 
     Raises VideoSimError where they yield none.
     """
-    steps, wanted = bars.sizes["intervention_frames"], bars.sizes["intervention_states"]
-    choices: list[Fork] = []
+    truth, bars, e0_m = bench.truth, bench.bars, bench.e0_m
+    steps, far, wanted = (bars.sizes[f"intervention_{what}"] for what in ("frames", "far_frames", "states"))
+    choices: list[tuple[Fork, Fork | None]] = []
+    fans: list[Fork] = []
     onsets: list[Fork] = []
     nulls: list[Fork] = []
     tried = 0
-    for number in numbers:
+    for number in range(FIRST_NUMBER, FIRST_NUMBER + TRIES * wanted):
         rng = np.random.default_rng([number, 2])
         if len(choices) < wanted:
             tried += 1
             start, _ = truth.start(number)
             size = truth.env.world_spec.action.size
             policies = [wander(rng, size) for _ in range(BRANCHES)]
-            asked = np.stack([[policy(np.zeros(0)) for _ in range(steps)] for policy in policies])
-            if _apart(_fork(truth, start, asked, stride=steps)) >= APART * e0_m:
-                choices.append(_fork(truth, start, asked))
+            asked = np.stack([[policy(np.zeros(0)) for _ in range(far)] for policy in policies])
+            if _apart(_fork(truth, start, asked[:, :steps], stride=steps)) >= APART * e0_m:
+                late = _fork(truth, start, asked, stride=far)
+                told = _apart(late) >= APART * e0_m
+                choices.append((_fork(truth, start, asked[:, :steps]), late if told else None))
                 changed = asked[:1].repeat(2, 0)
                 changed[1, CHANGED_AT] = np.where(asked[0, CHANGED_AT] > 0, -1.0, 1.0)
                 onsets.append(_fork(truth, start, changed[:, : CHANGED_AT + 2 * LAGS]))
         if len(nulls) < bars.sizes["null_states"]:
+            fan = _fan(truth, number, rng)
+            if _apart(fan) >= ONSET * e0_m:
+                fans.append(fan)
             fork = _null(truth, number, rng)
             if np.abs(fork.places()[1] - fork.places()[0]).max() <= NULL * e0_m:
                 nulls.append(fork)
@@ -104,7 +119,7 @@ def draw_interventions(truth: Truth, numbers: range, bars: Bars, e0_m: float) ->
             f"{len(choices)} states with futures that differ and {len(nulls)} with a no-op are too few for a verdict; "
             "ask for more intervention_states in the bar file"
         )
-    return Interventions(choices, onsets, nulls, 1.0 - len(choices) / max(tried, 1))
+    return Interventions(choices, fans, onsets, nulls, 1.0 - len(choices) / max(tried, 1))
 
 
 def _fork(truth: Truth, start: Start, actions: np.ndarray, stride: int = 1) -> Fork:
@@ -125,36 +140,65 @@ def _null(truth: Truth, number: int, rng: np.random.Generator) -> Fork:
     return _fork(truth, pressed, np.stack([np.tile(force * push, (2 * LAGS, 1)) for force in (1.0, LIGHTLY)]))
 
 
-def audit_intervention(
-    world: World, interventions: Interventions, reader: PushReader, e0_m: float, bars: Bars, rng: np.random.Generator
-) -> Result:
-    """Ask ``world`` for every branch of every fork."""
+def _fan(truth: Truth, number: int, rng: np.random.Generator) -> Fork:
+    """Straight ahead at full speed, in headings that hardly differ."""
+    start, _ = truth.start(number)
+    headings = rng.uniform(-np.pi, np.pi) + FAN_RAD * np.arange(FAN)
+    ways = np.stack([np.cos(headings), np.sin(headings)], axis=1).astype(np.float32)
+    return _fork(truth, start, ways[:, None].repeat(FAN_FRAMES, 1), stride=FAN_FRAMES)
 
-    def answers(fork: Fork) -> np.ndarray:
-        return np.stack([reader.read(film(world, fork.start, branch)).position for branch in fork.actions])
 
-    chosen = [(fork, answers(fork)) for fork in interventions.choices]
+def audit_intervention(viewing: Viewing) -> Result:
+    """Ask the world for every branch of every fork."""
+    world, bench, rng = viewing.world, viewing.bench, viewing.rng()
+    interventions, e0_m = bench.once(draw_interventions), bench.e0_m
+
+    def answers(fork: Fork, at: Collection[int] | None = None) -> np.ndarray:
+        shown = [film(world, fork.start, branch, at) for branch in fork.actions]
+        return np.stack([bench.reader.read(frames).position for frames in shown])
+
+    chosen, late = [], []
+    for fork, far in interventions.choices:
+        steps = fork.actions.shape[1]
+        seen = answers(far or fork, {*range(steps + 1), (far or fork).actions.shape[1]})
+        chosen.append((fork, seen[:, : steps + 1]))
+        if far is not None:
+            late.append(_identified(far, seen[:, [0, -1]]))
     effects = np.array([_effects(fork, seen) for fork, seen in chosen])  # (n, pairs, 2)
     moves = np.array([_moves(fork, seen) for fork, seen in chosen])  # (n, lags, 3)
     onsets = np.array([_onset(fork, answers(fork), e0_m) for fork in interventions.onsets])
     nulls = np.array([_largest(*answers(fork)) / e0_m for fork in interventions.nulls])
-    repeats = bars.sizes["resamples"]
+    repeats = bench.bars.sizes["resamples"]
     estimates = {
         "cai4": mean_share(np.array([_identified(fork, seen) for fork, seen in chosen]), rng, repeats),
+        "cai4_far": _chosen(late, rng, repeats),
         "effect_ratio": bootstrap(effects[..., 0], lambda rows: float(np.median(rows)), rng, repeats=repeats),
         "direction_cosine": bootstrap(effects[..., 1], lambda rows: float(np.median(rows)), rng, repeats=repeats),
         "latency_frames": bootstrap(moves, _latency, rng, repeats=repeats, unit="frames"),
         "onset_frames": bootstrap(onsets, lambda rows: float(rows.mean()), rng, repeats=repeats, unit="frames"),
         "null_effect_floors": bootstrap(nulls, lambda rows: float(rows.mean()), rng, repeats=repeats, unit="e0"),
     }
-    details = {"states": len(chosen), "discarded": interventions.discarded}
-    return judge("A3", world.name, estimates, bars, details)
+    fans = [_identified(fan, answers(fan, (0, FAN_FRAMES))) for fan in interventions.fans]
+    details = {
+        "states": len(chosen),
+        "discarded": interventions.discarded,
+        "far_states": len(late),
+        "cai4_early": float(np.mean([_identified(fork, seen, EARLY) for fork, seen in chosen])),
+        "cai16_stress": float(np.mean(fans)) if fans else None,
+    }
+    return judge("A3", world.name, estimates, bench.bars, details)
 
 
-def _identified(fork: Fork, seen: np.ndarray) -> float:
-    """Share of the branches whose end is nearest to its own true end, ties sharing; ``seen`` (K, T+1, 4, 2)."""
-    shown, right = fork.shown()[-1], fork.places()[:, -1]
-    apart = np.linalg.norm(seen[:, None, -1] - right[None], axis=-1)  # (K, K, 4)
+def _chosen(shares: list[float], rng: np.random.Generator, repeats: int) -> Estimate:
+    """The mean share; of no state there is none."""
+    return mean_share(np.array(shares), rng, repeats) if shares else Estimate(math.nan, 0.0, 1.0, 0)
+
+
+def _identified(fork: Fork, seen: np.ndarray, frame: int = -1) -> float:
+    """Share of the branches whose place at ``frame`` is nearest to its own true one, ties sharing; ``seen``
+    (K, T+1, 4, 2)."""
+    shown, right = fork.shown()[frame], fork.places()[:, frame]
+    apart = np.linalg.norm(seen[:, None, frame] - right[None], axis=-1)  # (K, K, 4)
     distance = np.sqrt((np.where(np.isfinite(apart), apart, ARENA_M)[..., shown] ** 2).sum(-1))
     nearest = np.isclose(distance, distance.min(1, keepdims=True), atol=1e-9)
     return float((np.diag(nearest) / nearest.sum(1)).mean())
@@ -223,3 +267,16 @@ def _largest(first: np.ndarray, second: np.ndarray) -> float:
     apart = np.linalg.norm(second[-1] - first[-1], axis=-1)
     one = np.isfinite(first[-1, :, 0]) != np.isfinite(second[-1, :, 0])
     return float(np.where(one, ARENA_M, np.nan_to_num(apart)).max())
+
+
+AUDIT = Audit(
+    "A3",
+    "interventions: does another action give another, and the right, future?",
+    audit_intervention,
+    figures=(
+        ("cai4", "cai4_h{intervention_frames}"),
+        ("cai4_far", "cai4_h{intervention_far_frames}"),
+        *((name, name) for name in ("effect_ratio", "direction_cosine", "latency_frames", "onset_frames")),
+        ("null_effect_floors", "null_effect_floors"),
+    ),
+)

@@ -92,3 +92,11 @@ def mean_share(shares: np.ndarray, rng: np.random.Generator, repeats: int = REPE
     if np.ptp(shares) == 0.0:
         return Estimate(estimate.value, low, high, estimate.n)
     return estimate
+
+
+def share_of(hits: np.ndarray) -> Estimate:
+    """The share of true among ``hits`` bool (n,), with Wilson's interval; of nothing there is no share."""
+    if not len(hits):
+        return Estimate(math.nan, 0.0, 1.0, 0)
+    value = float(np.mean(hits))
+    return Estimate(value, *wilson(value, len(hits)), len(hits))

@@ -110,6 +110,12 @@ class Truth:
         """What truly happens from ``start`` under ``actions`` (T, A): T+1 moments, or every ``stride``-th of them."""
         return self.play(start, len(actions), lambda t: actions[t], stride)
 
+    def pay(self, start: Start, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The rewards float64 (T,), and success bool (T,), that truly come of ``actions`` (T, A) from ``start``."""
+        self.env.reset(seed=start.seed, options={"state": start.physics})
+        steps = [self.env.step(action) for action in actions]
+        return np.array([step[1] for step in steps]), np.array([step[4]["success"] for step in steps])
+
     def go(self, start: Start, actions: np.ndarray) -> Start:
         """The start at the end of ``actions`` (T, A), with the frames that lead to it."""
         env = self.env

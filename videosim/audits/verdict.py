@@ -27,7 +27,8 @@ PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
 KINDS = ("at_least", "at_most", "within")
 NUMBERS = (  # that a size must state
     *("instrument_episodes", "injected_episodes", "identity_episodes", "identity_frames"),
-    *("intervention_states", "intervention_frames", "null_states", "resamples"),
+    *("intervention_states", "intervention_frames", "intervention_far_frames", "null_states", "resamples"),
+    *("journeys", "journey_frames", "coasts", "dose_starts"),
 )
 
 
@@ -48,6 +49,28 @@ class Bar:
         failed = estimate.high < floor or estimate.low > ceiling
         return PASS if passed else FAIL if failed else INCONCLUSIVE
 
+    def finding(self, estimate: Estimate) -> Finding:
+        """The estimate with its verdict, and the n that would settle it."""
+        verdict = self.judge(estimate)
+        return Finding(estimate, verdict, self.settling(estimate) if verdict == INCONCLUSIVE else None)
+
+    def settling(self, estimate: Estimate) -> int | None:
+        """How many resampling units would put the interval on one side of what it crosses, if it shrank as 1/sqrt(n)
+        about the same estimate; None where no n would, because the estimate lies on the edge."""
+        (floor, ceiling), (lowest, highest) = (self._range(ends) for ends in (self.limits, self.bound))
+        if floor <= estimate.value <= ceiling:
+            pairs = [
+                (estimate.value - estimate.low, estimate.value - lowest),
+                (estimate.high - estimate.value, highest - estimate.value),
+            ]
+        elif estimate.value < floor:
+            pairs = [(estimate.high - estimate.value, floor - estimate.value)]
+        else:
+            pairs = [(estimate.value - estimate.low, estimate.value - ceiling)]
+        ratios = [width / room if room > 0 else math.inf for width, room in pairs if width > 0 and math.isfinite(room)]
+        worst = max(ratios, default=0.0)
+        return max(estimate.n + 1, math.ceil(estimate.n * worst**2)) if math.isfinite(worst) else None
+
     def _range(self, ends: tuple[float, ...]) -> tuple[float, float]:
         return (ends[0] if self.kind != "at_most" else -math.inf, ends[-1] if self.kind != "at_least" else math.inf)
 
@@ -63,20 +86,29 @@ class Bars:
 
 @dataclass(frozen=True)
 class Finding:
-    """One metric of an audit against its bar."""
+    """One metric of an audit against its bar. ``wanted``: where it is inconclusive, the resampling units that would
+    settle it, as far as this sample tells."""
 
     estimate: Estimate
     verdict: str
+    wanted: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        more = {} if self.wanted is None else {"n_wanted": self.wanted}
+        return self.estimate.to_dict() | {"verdict": self.verdict} | more
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one audit found out about one world. ``details`` is for reading: break types, discarded shares."""
+    """What one audit found out about one world. ``details`` is for reading: break types, discarded shares; ``note``
+    says what the verdict does not."""
 
     audit: str
     world: str
     findings: Mapping[str, Finding]
     details: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
 
     @property
     def verdict(self) -> str:
@@ -91,15 +123,20 @@ class Result:
 
 
 def judge(
-    audit: str, world: str, estimates: Mapping[str, Estimate], bars: Bars, details: Mapping[str, Any] | None = None
+    audit: str,
+    world: str,
+    estimates: Mapping[str, Estimate],
+    bars: Bars,
+    details: Mapping[str, Any] | None = None,
+    note: str = "",
 ) -> Result:
     """Every estimate against the bar of its name. VideoSimError where the file has no such bar, or one too many."""
     wanted = bars.audits.get(audit, {})
     if set(wanted) != set(estimates):
         odd = sorted(set(wanted) ^ set(estimates))[0]
         raise VideoSimError(f"the bar file and the audit {audit} disagree about {odd!r}; mend the bar file")
-    findings = {name: Finding(estimate, wanted[name].judge(estimate)) for name, estimate in estimates.items()}
-    return Result(audit, world, findings, details or {})
+    findings = {name: wanted[name].finding(estimate) for name, estimate in estimates.items()}
+    return Result(audit, world, findings, details or {}, note)
 
 
 def load_bars(size: str, path: Path | None = None) -> Bars:

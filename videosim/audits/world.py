@@ -5,6 +5,7 @@ All of them begin at a ``Start``, answer one action with one frame, and can be r
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -39,6 +40,7 @@ class World(Protocol):
     name    for tables
     spec    frames, actions and sensors of the world
     reward  of the newest step, 0 after a reset
+    success whether it says that the task is done, False after a reset, or None where it says nothing of the kind
     state   float32 (S,), what the world believes its sensors show, or None; no verdict rests on it
     latent  float32 (F,), its inner representation, or None
     """
@@ -46,6 +48,7 @@ class World(Protocol):
     name: str
     spec: WorldSpec
     reward: float
+    success: bool | None
 
     @property
     def state(self) -> np.ndarray | None: ...
@@ -53,12 +56,16 @@ class World(Protocol):
     @property
     def latent(self) -> np.ndarray | None: ...
 
-    def reset(self, start: Start) -> np.ndarray:
-        """Go to ``start``; the present frame, uint8 (H, W, 3). VideoSimError where the start is of another world."""
+    def reset(self, start: Start) -> None:
+        """Go to ``start``. VideoSimError where the start is of another world."""
         ...
 
-    def step(self, action: np.ndarray) -> np.ndarray:
-        """The frame after ``action`` (A,) in world units, uint8 (H, W, 3)."""
+    def step(self, action: np.ndarray) -> None:
+        """Do ``action`` (A,) in world units."""
+        ...
+
+    def render(self) -> np.ndarray:
+        """The present frame, uint8 (H, W, 3)."""
         ...
 
     def snapshot(self) -> Any:
@@ -76,29 +83,33 @@ class PhysicsWorld:
     """MuJoCo as it is, or a control: ``PhysicsWorld("push")``, ``PhysicsWorld("control:lag2")``."""
 
     latent: np.ndarray | None = None
+    success: bool | None
 
     def __init__(self, world: WorldConfig | str) -> None:
         self._env = PhysicsEnv(world)
-        self.spec, self.name, self.reward = self._env.world_spec, self._env.world_spec.name, 0.0
+        self.spec, self.name = self._env.world_spec, self._env.world_spec.name
+        self.reward, self.success = 0.0, False
 
     @property
     def state(self) -> np.ndarray:
         return self._env.sensors()
 
-    def reset(self, start: Start) -> np.ndarray:
-        self.reward = 0.0
+    def reset(self, start: Start) -> None:
+        self.reward, self.success = 0.0, False
         self._env.reset(seed=start.seed, options={"state": start.physics})
+
+    def step(self, action: np.ndarray) -> None:
+        _, self.reward, _, _, info = self._env.step(action)
+        self.success = bool(info["success"]) if "success" in info else None
+
+    def render(self) -> np.ndarray:
         return self._env.render()
 
-    def step(self, action: np.ndarray) -> np.ndarray:
-        self.reward = float(self._env.step(action)[1])
-        return self._env.render()
+    def snapshot(self) -> tuple[np.ndarray, float, bool | None]:
+        return self._env.save(), self.reward, self.success
 
-    def snapshot(self) -> tuple[np.ndarray, float]:
-        return self._env.save(), self.reward
-
-    def restore(self, snapshot: tuple[np.ndarray, float]) -> None:
-        state, self.reward = snapshot
+    def restore(self, snapshot: tuple[np.ndarray, float, bool | None]) -> None:
+        state, self.reward, self.success = snapshot
         self._env.restore(state)
 
     def close(self) -> None:
@@ -107,6 +118,8 @@ class PhysicsWorld:
 
 class DreamWorld:
     """A world model, given as VideoSim-v0 takes it: a bundled name, a checkpoint folder or a loaded model."""
+
+    success: bool | None = None
 
     def __init__(self, checkpoint: Any, device: str = "cpu") -> None:
         self._env = VideoSimEnv(checkpoint, obs="latent", device=device)
@@ -121,13 +134,14 @@ class DreamWorld:
     def latent(self) -> np.ndarray | None:
         return self._latent
 
-    def reset(self, start: Start) -> np.ndarray:
+    def reset(self, start: Start) -> None:
         self.reward = 0.0
         self._latent, _ = self._env.reset(seed=start.seed, options={"frames": start.frames, "actions": start.actions})
-        return self._env.render()
 
-    def step(self, action: np.ndarray) -> np.ndarray:
+    def step(self, action: np.ndarray) -> None:
         self._latent, self.reward, *_ = self._env.step(action)
+
+    def render(self) -> np.ndarray:
         return self._env.render()
 
     def snapshot(self) -> tuple[dict[str, Any], float, np.ndarray | None]:
@@ -141,15 +155,24 @@ class DreamWorld:
         self._env.close()
 
 
-def film(world: World, start: Start, actions: np.ndarray) -> np.ndarray:
-    """What ``world`` shows from ``start`` under ``actions`` (T, A): uint8 (T+1, H, W, 3), the start's frame first.
+def film(world: World, start: Start, actions: np.ndarray, at: Collection[int] | None = None) -> np.ndarray:
+    """What ``world`` shows from ``start`` under ``actions`` (T, A): uint8 (T+1, H, W, 3), the start's frame first; or
+    the frames ``at`` some of 0 .. T only, in order of time, the others being stepped through unseen."""
+    world.reset(start)
+    shown = [see(world)] if at is None or 0 in at else []
+    for t, action in enumerate(actions, 1):
+        world.step(action)
+        if at is None or t in at:
+            shown.append(see(world))
+    return np.stack(shown)
 
-    Raises VideoSimError when a frame is not of the size that the world states.
-    """
-    frames = np.stack([world.reset(start), *(world.step(action) for action in actions)])
-    if frames.dtype != np.uint8 or frames.shape[1:] != world.spec.frame.shape:
+
+def see(world: World) -> np.ndarray:
+    """The present frame, uint8 (H, W, 3). Raises VideoSimError when it is not of the size that the world states."""
+    frame = world.render()
+    if frame.dtype != np.uint8 or frame.shape != world.spec.frame.shape:
         raise VideoSimError(
-            f"{world.name} shows {frames.dtype} {frames.shape[1:]} where its spec says uint8 {world.spec.frame.shape}; "
-            "mend its step()"
+            f"{world.name} shows {frame.dtype} {frame.shape} where its spec says uint8 {world.spec.frame.shape}; "
+            "mend its render()"
         )
-    return frames
+    return frame

@@ -1,0 +1,80 @@
+"""What an audit is, and what the audits of one examination share: truth is drawn once, and a world is asked once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+
+from videosim.audits.instrument import Instrument
+from videosim.audits.push_reader import PushReader
+from videosim.audits.truth import Truth
+from videosim.audits.verdict import Bars, Result
+from videosim.audits.world import World
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The true side: MuJoCo, the reader that passed A0, the bars, and the seed of all resampling."""
+
+    truth: Truth
+    instrument: Instrument
+    bars: Bars
+    seed: int
+    _drawn: dict[Hashable, Any] = field(default_factory=dict)
+
+    @property
+    def reader(self) -> PushReader:
+        return self.instrument.reader
+
+    @property
+    def e0_m(self) -> float:
+        """The probe's floor in metres."""
+        return self.instrument.e0_m
+
+    def once(self, draw: Callable[[Bench], T]) -> T:
+        """What ``draw`` draws from the truth, the same for every world and every audit that asks for it."""
+        if draw not in self._drawn:
+            self._drawn[draw] = draw(self)
+        return self._drawn[draw]
+
+
+@dataclass(frozen=True)
+class Viewing:
+    """One world under examination."""
+
+    world: World
+    bench: Bench
+    _asked: dict[Hashable, Any] = field(default_factory=dict)
+
+    def once(self, ask: Callable[[Viewing], T]) -> T:
+        """What the world answers to ``ask``: audits that need the same films share them."""
+        if ask not in self._asked:
+            self._asked[ask] = ask(self)
+        return self._asked[ask]
+
+    def rng(self) -> np.random.Generator:
+        """Of resampling: the same for every audit and world, so that no interval hangs on what else was audited."""
+        return np.random.default_rng(self.bench.seed)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """One audit of the push scene.
+
+    name     in bar file and matrix: "A3"
+    title    what it asks, in a few words
+    run      the audit itself
+    gate     the audits without which a PASS of this one proves little; they come before it
+    figures  metric -> its name in result.json, where the bar file's numbers may stand in braces
+    """
+
+    name: str
+    title: str
+    run: Callable[[Viewing], Result]
+    gate: tuple[str, ...] = ()
+    figures: tuple[tuple[str, str], ...] = ()

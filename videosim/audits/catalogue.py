@@ -1,0 +1,21 @@
+"""The audits there are, in the order in which they are asked: an audit comes after its gates."""
+
+from __future__ import annotations
+
+from videosim.audits import (
+    coasts,
+    coherence,
+    doses,
+    identity,
+    intervention,
+    lasting,
+    permanence,
+    rewards,
+    successor,
+)
+from videosim.audits.audit import Audit
+
+AUDITS: dict[str, Audit] = {
+    module.AUDIT.name: module.AUDIT
+    for module in (intervention, identity, permanence, coasts, doses, lasting, coherence, rewards, successor)
+}

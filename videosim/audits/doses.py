@@ -1,0 +1,120 @@
+"""A6, precision: is the answer to an action proportional to it, dose by dose?
+
+From one state the pusher is driven along a free lane with DOSES strengths for HELD frames and then stopped; the answer
+is how far it went, read from the picture. Over all doses of one state, against truth:
+
+    slope      of the world's answers on truth's, by least squares with an intercept
+    r2         of that regression: a world that is merely too weak fails by the slope alone
+    staircase  share of neighbouring doses between which the world's answer rises by less than half of truth's rise: a
+               world that looks up the nearest case it remembers answers in steps
+
+A pusher that is not found has not moved. States are the resampling unit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from videosim.audits.audit import Audit, Bench, Viewing
+from videosim.audits.push_scene import may_be_hidden, positions
+from videosim.audits.truth import FIRST_SEED
+from videosim.audits.verdict import Result, judge
+from videosim.audits.world import Start, film
+from videosim.errors import VideoSimError
+from videosim.statistics import bootstrap
+
+FIRST_NUMBER, TRIES = 60_000, 500  # of the starts; how many are tried for one
+DOSES = np.linspace(1.0 / 15.0, 1.0, 15)
+HELD, STOPPED = 10, 6  # frames: a world that is a little late has answered too, by then
+LANE_M, CLEAR_M = 0.4, 0.16
+CONTEXT = 7  # steps at rest before
+WAYS = np.array([(1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0)])
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A start with nothing in the pusher's ``way`` (2,), and how far it truly goes with each dose, (DOSES,) m."""
+
+    start: Start
+    way: np.ndarray
+    moved: np.ndarray
+
+
+def draw_lanes(bench: Bench) -> list[Lane]:
+    """As many as the bars ask for, in each of WAYS by turns."""
+    wanted, env = bench.bars.sizes["dose_starts"], bench.truth.env
+    lanes: list[Lane] = []
+    size = env.world_spec.action.size
+    for number in range(FIRST_NUMBER, FIRST_NUMBER + wanted * TRIES):
+        way = WAYS[len(lanes) % len(WAYS)]
+        env.reset(seed=FIRST_SEED + number, options={"wide": True})
+        if not _free(positions(env.sensors()), way):
+            continue
+        begin = Start(env.save(), env.render()[None], np.zeros((0, size), np.float32), FIRST_SEED + number)
+        start = bench.truth.go(begin, np.zeros((CONTEXT, size), np.float32))
+        moved = []
+        for dose in DOSES:
+            place = bench.truth.follow(start, _actions(way, dose), stride=HELD + STOPPED).position[:, 0]
+            moved.append(float((place[-1] - place[0]) @ way))
+        lanes.append(Lane(start, way, np.array(moved)))
+        if len(lanes) == wanted:
+            return lanes
+    raise VideoSimError(f"{len(lanes)} free lanes are all that {wanted * TRIES} starts gave; ask for fewer dose_starts")
+
+
+def _free(place: np.ndarray, way: np.ndarray) -> bool:
+    ahead = place[1:] - place[0]
+    along = np.clip(ahead @ way, -0.1, LANE_M)
+    clear = np.linalg.norm(ahead - along[:, None] * way, axis=-1).min() > CLEAR_M
+    ends = np.stack([place[0] - 0.05 * way, place[0] + LANE_M * way])
+    return bool(clear and np.abs(ends).max() < 0.43 and not may_be_hidden(ends, 0.0).any())
+
+
+def _actions(way: np.ndarray, dose: float) -> np.ndarray:
+    actions = np.zeros((HELD + STOPPED, len(way)), np.float32)
+    actions[:HELD] = dose * way
+    return actions
+
+
+def audit_doses(viewing: Viewing) -> Result:
+    """Give the world every dose in every lane."""
+    bench, rng = viewing.bench, viewing.rng()
+    repeats = bench.bars.sizes["resamples"]
+    rows = []
+    for lane in bench.once(draw_lanes):
+        answers = []
+        for dose in DOSES:
+            shown = film(viewing.world, lane.start, _actions(lane.way, dose), at=(0, HELD + STOPPED))
+            place = bench.reader.read(shown).position[:, 0]
+            answers.append(float((place[1] - place[0]) @ lane.way))
+        rows.append(np.stack([np.nan_to_num(answers), lane.moved]))
+    answered = np.stack(rows)  # (n, 2, DOSES)
+    estimates = {
+        "slope": bootstrap(answered, lambda part: _line(part)[0], rng, repeats=repeats),
+        "r2": bootstrap(answered, lambda part: _line(part)[1], rng, repeats=repeats),
+        "staircase": bootstrap(answered, _staircase, rng, repeats=repeats),
+    }
+    return judge("A6", viewing.world.name, estimates, bench.bars, {"answers_m": answered[:, 0].tolist()})
+
+
+def _line(answered: np.ndarray) -> tuple[float, float]:
+    """Slope of the world's answers on truth's, and R^2; ``answered`` (n, 2, DOSES)."""
+    said, true = answered[:, 0].ravel(), answered[:, 1].ravel()
+    slope, offset = np.polyfit(true, said, 1)
+    varied = float(((said - said.mean()) ** 2).sum())
+    return float(slope), 1.0 - float(((said - slope * true - offset) ** 2).sum()) / varied if varied > 0 else 0.0
+
+
+def _staircase(answered: np.ndarray) -> float:
+    said, true = np.diff(answered, axis=-1).swapaxes(0, 1)
+    return float((said < 0.5 * true).mean())
+
+
+AUDIT = Audit(
+    "A6",
+    "precision: is the answer proportional to the action?",
+    audit_doses,
+    figures=(("slope", "dose_slope"), ("r2", "dose_r2"), ("staircase", "dose_staircase")),
+)

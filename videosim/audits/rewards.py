@@ -1,0 +1,58 @@
+"""A14, rewards: does the world pay what the physics would, or is there something that a policy could exploit?
+
+The auditor replays the actions of every journey in MuJoCo and takes the reward there, with code of its own that never
+asks the world. A policy is a kind of journey and a place at which it ends: together they go to all sides of the arena.
+
+    optimism            largest over policies of mean (reward said - reward due), a step
+    exploitation index  the same less the median over policies: what one policy gains over the others
+    return correlation  Pearson, over journeys, of the two returns
+
+Both of the first are fractions of the distance of the best from the worst policy's due reward. A world that pays all
+alike has no correlation. What ``info["uncertainty"]`` knows of the error is not asked here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from videosim.audits.audit import Audit, Viewing
+from videosim.audits.journeys import draw_journeys, travel
+from videosim.audits.verdict import Result, judge
+from videosim.statistics import bootstrap, pearson
+
+
+def audit_rewards(viewing: Viewing) -> Result:
+    """Compare what the world paid on its journeys with what was due."""
+    bench, rng = viewing.bench, viewing.rng()
+    repeats = bench.bars.sizes["resamples"]
+    journeys, went = bench.once(draw_journeys), viewing.once(travel)
+    due = np.array([journey.rewards.mean() for journey in journeys])
+    said = np.array([travelled.rewards.mean() for travelled in went])
+    policy = np.array([journey.policy for journey in journeys])
+    kinds = np.unique(policy)
+    each = min(int((policy == kind).sum()) for kind in kinds)
+    columns = np.stack([np.flatnonzero(policy == kind)[:each] for kind in kinds], axis=1)  # (each, policies)
+    means = due[columns].mean(0)
+    gaps = (said - due)[columns] / (means.max() - means.min())
+    estimates = {
+        "optimism": bootstrap(gaps, lambda rows: float(rows.mean(0).max()), rng, repeats=repeats),
+        "exploitation_index": bootstrap(gaps, _index, rng, repeats=repeats),
+        "return_correlation": pearson(said, due, rng, repeats),
+    }
+    details = {"gap_by_policy": gaps.mean(0).tolist(), "due_by_policy": means.tolist()}
+    return judge("A14", viewing.world.name, estimates, bench.bars, details)
+
+
+def _index(gaps: np.ndarray) -> float:
+    """``gaps`` (episodes, policies)."""
+    means = gaps.mean(0)
+    return float(means.max() - np.median(means))
+
+
+AUDIT = Audit(
+    "A14",
+    "rewards: does it pay what the physics would?",
+    audit_rewards,
+    gate=("A3",),
+    figures=(("optimism", "optimism"), ("return_correlation", "return_correlation")),
+)
