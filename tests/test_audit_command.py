@@ -18,6 +18,8 @@ from videosim.cli import main
         (["controls=[]"], "nothing to audit"),
         (["checkpoint=no-such-model"], "no-such-model"),
         (["size=enormous"], "no size 'enormous'"),
+        (["bars=no/such/file.yaml"], "cannot be read"),
+        (["checkpoint=cartpole-swingup"], "not a world of the push scene: its action"),
     ],
 )
 def test_bad_input_is_one_sentence(

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from videosim.audits import identity, intervention
+from videosim.audits import coherence, doses, identity, intervention, lasting, permanence, rewards, successor
+from videosim.audits.catalogue import AUDITS
 from videosim.audits.exam import Report
+from videosim.audits.journeys import Journey, Travelled
 from videosim.audits.matrix import expected, score
 from videosim.audits.push_reader import PushReader, Reading
 from videosim.audits.push_scene import ARENA_M, NAMES
@@ -107,6 +109,94 @@ def test_choice_at_the_right_at_chance_and_with_what_is_missing():
     assert intervention._largest(places[1], one[1]) == ARENA_M
 
 
+def journey_of(position: np.ndarray, **more) -> Journey:
+    """A journey whose truth is ``position`` (T+1, 4, 2), in the open, all in sight."""
+    steps = len(position) - 1
+    return Journey(
+        **{
+            "start": None,
+            "actions": np.zeros((steps, 2)),
+            "position": position,
+            "share": np.ones(position.shape[:2]),
+            "read": reading(position),
+            "rewards": np.zeros(steps),
+            "success": np.zeros(steps, bool),
+            "goal": np.zeros(2),
+            "ball": 1,
+            "left": 4,
+            "policy": 0,
+            "screen": False,
+            "pulses": (),
+            **more,
+        }
+    )
+
+
+def reading(position: np.ndarray) -> Reading:
+    ones = np.ones(position.shape[:2])
+    return Reading(position, ones, ones, ones.astype(int))
+
+
+def test_the_error_of_truth_is_none_of_a_frozen_picture_persistence_and_of_nothing_an_arena():
+    position = walks(3, 17)[0]
+    journey = journey_of(position)
+    frozen, gone = np.broadcast_to(position[:1], position.shape), np.full_like(position, np.nan)
+    sums = [
+        coherence._sums(journey, Travelled(reading(shown), np.zeros(16), None)) for shown in (position, frozen, gone)
+    ]
+    assert coherence._skills(sums[0][None]).min() == 1.0 and not coherence._errors(sums[0][None]).any()
+    np.testing.assert_allclose(coherence._skills(sums[1][None]), 0.0)
+    np.testing.assert_allclose(coherence._errors(sums[2][None]), ARENA_M)
+    assert coherence._horizon(np.array([0.9, 0.4, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9]), 80) == 10.0  # a collapse that heals
+
+
+@given(levels=st.integers(1, 8), factor=st.floats(0.2, 2.0))
+@settings(max_examples=20, deadline=None)
+def test_a_staircase_is_told_from_a_weak_line(levels, factor):
+    true = doses.DOSES
+    weak, steps = np.stack([factor * true, true])[None], np.stack([np.round(levels * true) / levels, true])[None]
+    slope, r2 = doses._line(weak)
+    assert slope == pytest.approx(factor) and r2 == pytest.approx(1.0)
+    assert doses._staircase(steps) > 0.4 and doses._line(steps)[1] < 0.999
+    if factor > 0.51:
+        assert doses._staircase(weak) == 0.0
+
+
+def test_kappa_by_hand_and_of_a_world_that_always_says_yes():
+    labels = np.array([[1, 1], [1, 0], [0, 0], [0, 0]], float)
+    assert successor._kappa(labels) == pytest.approx((0.75 - 0.5) / (1 - 0.5))
+    assert successor._kappa(np.array([[1, 1], [1, 0]], float)) == successor._kappa(np.ones((3, 2))) == 0.0
+
+
+def test_only_what_one_policy_gains_over_the_others_is_exploitation():
+    gaps = np.tile([0.5, 0.5, 0.5, 0.9], (3, 1))
+    assert rewards._index(gaps) == pytest.approx(0.4)
+
+
+def test_a_hidden_ball_that_comes_back_late_elsewhere_or_never():
+    """Hidden from frame 4 to 9 while it goes 6 cm west; seen again from frame 10."""
+    position = np.tile(HOME, (20, 1, 1))
+    position[:, 1, 0] -= np.clip(np.arange(20) - 3, 0, 6) * 0.01
+    share = np.ones((20, 4))
+    share[4:10, 1] = 0.0
+    seen, late, left, never = (position.copy() for _ in range(4))
+    for shown, back in ((seen, 10), (late, 13), (left, 10), (never, 20)):
+        shown[4:back, 1] = np.nan
+    left[10:, 1] = position[4, 1]
+    journey = journey_of(position, share=share, read=reading(seen), screen=True)
+    found = [permanence._return(journey, Travelled(reading(x), None, None), 0.003) for x in (seen, late, left, never)]
+    assert found == [(True, 0, True, False), (True, 3, False, True), (True, 0, False, True), (False, 9, False, True)]
+
+
+def test_what_is_missing_has_moved_when_it_should_lie_and_not_when_it_should_move():
+    position = np.tile(HOME, (20, 1, 1))
+    gone = np.full_like(position, np.nan)
+    journey, nothing = journey_of(position), Travelled(reading(gone), None, None)
+    assert not lasting._apart(journey, nothing, 0, 8) > lasting.BIT_M
+    assert lasting._untouched(journey, nothing) == [True] * 3
+    assert lasting._untouched(journey, Travelled(reading(position), None, None)) == [False] * 3
+
+
 # --- breaks ----------------------------------------------------------------------------------------------------------
 
 HOME = np.array([[-0.3, -0.3], [0.0, 0.0], [0.3, 0.3], [0.3, -0.3]])
@@ -183,12 +273,43 @@ def test_a_bar_applies_to_the_bound(bar, given, verdict):
     assert bar.judge(given) == verdict
 
 
-def test_no_size_moves_a_limit():
-    full, smoke = load_bars("full"), load_bars("smoke")
-    assert full.sha256 == smoke.sha256 and full.sizes.keys() == smoke.sizes.keys()
+@given(
+    value=st.floats(0.0, 1.0),
+    down=st.floats(0.01, 0.5),
+    up=st.floats(0.01, 0.5),
+    n=st.integers(2, 500),
+    bar=st.sampled_from(
+        [Bar("at_least", (0.6,), (0.5,)), Bar("at_most", (0.4,), (0.4,)), Bar("within", (0.3, 0.7), (0.2, 0.8))]
+    ),
+)
+@settings(max_examples=200, deadline=None)
+def test_the_n_that_is_wanted_settles_it(value, down, up, n, bar):
+    """Were the interval narrower as 1/sqrt(n), the verdict would be PASS or FAIL at that n; too few episodes say so."""
+    found = bar.finding(Estimate(value, value - down, value + up, n))
+    if found.verdict != INCONCLUSIVE:
+        assert found.wanted is None
+    elif found.wanted is not None:
+        assert found.wanted > n and found.to_dict()["n_wanted"] == found.wanted
+        shrunk = math.sqrt(n / (found.wanted + 1))
+        assert bar.judge(Estimate(value, value - down * shrunk, value + up * shrunk, n)) != INCONCLUSIVE
+
+
+@pytest.mark.parametrize("size", ["smoke", "quick", "standard"])
+def test_no_size_moves_a_limit(size):
+    full, other = load_bars("full"), load_bars(size)
+    assert full.sha256 == other.sha256 and full.sizes.keys() == other.sizes.keys()
     for audit, rows in full.audits.items():
         for name, bar in rows.items():
-            assert smoke.audits[audit][name].limits == bar.limits
+            assert other.audits[audit][name].limits == bar.limits
+
+
+def test_every_audit_has_bars_a_row_in_the_matrix_and_gates_before_it():
+    order = list(AUDITS)
+    assert set(load_bars("full").audits) == {"A0", *order}
+    for name, audit in AUDITS.items():
+        verdicts = {cells[name] for cells in expected().values() if name in cells}
+        assert verdicts == {PASS, FAIL}, f"{name} is never seen to tell a broken world from a sound one"
+        assert all(gate in AUDITS for gate in audit.gate)
 
 
 def test_the_matrix_speaks_of_every_control():
@@ -204,7 +325,7 @@ def test_the_score_of_the_audits():
 
     wanted = {"a": {"A1": PASS, "A3": FAIL}, "b": {"A1": PASS}}
     result = score({"a": report(A1=0.9, A3=0.5).verdicts, "b": report(A1=0.9).verdicts}, wanted)
-    assert (result.sensitivity, result.specificity) == (0.0, 1.0)
+    assert (result.sensitivity, result.specificity, result.must_fail, result.must_pass) == (0.0, 1.0, 1, 2)
     assert result.wrong == [("a", "A3", FAIL, INCONCLUSIVE)]
 
 
@@ -220,7 +341,7 @@ def bar_file(folder: Path, bar: str, bounds: str = "") -> Path:
 @pytest.mark.parametrize(
     "fault, sentence",
     [
-        (lambda t: load_bars("huge"), "no size 'huge'; it has full, smoke"),
+        (lambda t: load_bars("huge"), "no size 'huge'; it has full, standard, quick, smoke"),
         (lambda t: load_bars("full", t / "nothing.yaml"), "cannot be read"),
         (lambda t: load_bars("full", bar_file(t, "{}")), "bar A1.survival must state one of"),
         (lambda t: load_bars("full", bar_file(t, "{within: 1}")), "needs one limit and bound, or two"),

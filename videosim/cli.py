@@ -77,10 +77,11 @@ COMMANDS: dict[str, Command] = {
         "videosim.agents.rank:main",
     ),
     "audit": Command(
-        "what a model may be trusted with: instrument, identity and interventions, beside broken worlds",
+        "what a model may be trusted with: memory, laws, interventions and outcomes, beside broken worlds",
         "AuditConfig",
-        "videosim.commands:audit",
+        "videosim.auditing:audit",
     ),
+    "ledger": Command("what is claimed beside what was measured", "LedgerConfig", "videosim.auditing:ledger"),
     "bench": Command("steps per second against rendered MuJoCo", "BenchConfig", "videosim.envs.bench:main"),
 }
 

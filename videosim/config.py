@@ -260,5 +260,14 @@ class AuditConfig:
 
     checkpoint: str = ""  # bundled model, or a folder written by `videosim train`; empty: controls only
     controls: list[str] = field(default_factory=lambda: ["oracle", "freeze", "blind"])  # broken worlds; [all]: the zoo
-    size: str = "full"  # of the bar file: "full" or "smoke"
+    size: str = "full"  # of the bar file: "smoke", "quick", "standard" or "full"
+    bars: str = ""  # another bar file than the registered one; the ledger takes no measurement made with it
     seed: int = 0
+
+
+@dataclass
+class LedgerConfig:
+    """`videosim ledger`: what is claimed beside what was measured."""
+
+    measurements: list[str] = field(default_factory=lambda: ["runs/audit/push"])  # folders of audits, the newest last
+    claims: str = ""  # file of claims; empty: the package's own

@@ -69,6 +69,8 @@ class Audit:
     name     in bar file and matrix: "A3"
     title    what it asks, in a few words
     run      the audit itself
+    level    of its evidence, 0 to 7 (a ladder after arXiv 2606.15032): 1 consistency, 2 physics, 3 measurement,
+             4 interventions, 5 outcomes, 6 ranking of policies, 7 their optimisation
     gate     the audits without which a PASS of this one proves little; they come before it
     figures  metric -> its name in result.json, where the bar file's numbers may stand in braces
     """
@@ -76,5 +78,6 @@ class Audit:
     name: str
     title: str
     run: Callable[[Viewing], Result]
+    level: int
     gate: tuple[str, ...] = ()
     figures: tuple[tuple[str, str], ...] = ()

@@ -120,6 +120,7 @@ AUDIT = Audit(
     "A4",
     "laws: does a ball that was let go coast as far, and what lies stay?",
     audit_coasts,
+    level=2,
     gate=("A3",),
     figures=(("coast_ratio", "coast_ratio"),),
 )

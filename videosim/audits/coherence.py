@@ -79,6 +79,7 @@ AUDIT = Audit(
     "A9",
     "coherence: does the error stay small over a long time, in every stretch of it?",
     audit_coherence,
+    level=1,
     gate=("A3",),
     figures=(("worst_to_first", "drift_worst_to_first"), ("skill_horizon_frames", "skill_horizon_frames")),
 )

@@ -116,5 +116,6 @@ AUDIT = Audit(
     "A6",
     "precision: is the answer proportional to the action?",
     audit_doses,
+    level=3,
     figures=(("slope", "dose_slope"), ("r2", "dose_r2"), ("staircase", "dose_staircase")),
 )

@@ -17,10 +17,12 @@ import numpy as np
 from videosim.audits.audit import Bench, Viewing
 from videosim.audits.catalogue import AUDITS
 from videosim.audits.instrument import audit_instrument
+from videosim.audits.push_scene import scene_sha256
 from videosim.audits.truth import Truth
 from videosim.audits.verdict import FAIL, PASS, Result, load_bars
 from videosim.audits.world import World
 from videosim.errors import VideoSimError
+from videosim.types import WorldSpec
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Exam:
     def __init__(self, size: str = "full", bars: Path | None = None, seed: int = 0) -> None:
         self.bars = load_bars(size, bars)
         truth = Truth()
-        self.spec = truth.env.world_spec
+        self.spec, self.scene_sha256 = truth.env.world_spec, scene_sha256()
         self.instrument = audit_instrument(truth, self.bars, np.random.default_rng(seed))
         if self.instrument.result.verdict != PASS:
             truth.close()
@@ -82,18 +84,23 @@ class Exam:
         unknown = sorted(set(audits) - set(AUDITS))
         if unknown:
             raise VideoSimError(f"there is no audit {unknown[0]!r} for the push scene; choose {', '.join(AUDITS)}")
-        for what in ("frame", "action", "dt_s"):
-            ours, theirs = getattr(self.spec, what), getattr(world.spec, what)
-            if ours != theirs:
-                raise VideoSimError(
-                    f"{world.name} is not a world of the push scene: its {what} is {theirs} and not {ours}; "
-                    "audit a model that was trained on push"
-                )
+        fits(world.spec, self.spec, world.name)
         viewing = Viewing(world, self._bench)
         results = {"A0": self.instrument.result}
         results |= {name: audit.run(viewing) for name, audit in AUDITS.items() if name in audits}
         notes = {name: note for name, result in results.items() if (note := _note(name, result, results))}
         return Report(world.name, self.bars.sha256, results, notes)
+
+
+def fits(spec: WorldSpec, scene: WorldSpec, name: str) -> None:
+    """VideoSimError where a world of ``spec`` is not one of the ``scene``."""
+    for what in ("frame", "action", "dt_s"):
+        ours, theirs = getattr(scene, what), getattr(spec, what)
+        if ours != theirs:
+            raise VideoSimError(
+                f"{name} is not a world of the push scene: its {what} is {theirs} and not {ours}; "
+                "audit a model that was trained on push"
+            )
 
 
 def _note(name: str, result: Result, results: Mapping[str, Result]) -> str:

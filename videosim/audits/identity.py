@@ -169,6 +169,7 @@ AUDIT = Audit(
     "A1",
     "identity: is everything still there, once, and itself?",
     audit_identity,
+    level=1,
     gate=("A3",),
     figures=(("survival", "identity_survival_{identity_frames}"), ("motion_ratio", "motion_ratio")),
 )

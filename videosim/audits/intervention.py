@@ -273,6 +273,7 @@ AUDIT = Audit(
     "A3",
     "interventions: does another action give another, and the right, future?",
     audit_intervention,
+    level=4,
     figures=(
         ("cai4", "cai4_h{intervention_frames}"),
         ("cai4_far", "cai4_h{intervention_far_frames}"),

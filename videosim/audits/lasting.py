@@ -58,6 +58,7 @@ AUDIT = Audit(
     "A7",
     "lasting changes: does what was moved stay where it was put?",
     audit_lasting,
+    level=4,
     gate=("A3",),
     figures=(("changed", "state_changed"), ("flips", "state_flips")),
 )

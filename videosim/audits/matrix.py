@@ -34,11 +34,14 @@ class Score:
 
     sensitivity  share of the cells that must fail that did
     specificity  share of the cells that must pass that did
+    must_fail, must_pass  how many cells those are
     wrong        (control, audit, expected, found) of every other cell
     """
 
     sensitivity: float
     specificity: float
+    must_fail: int
+    must_pass: int
     wrong: list[tuple[str, str, str, str]]
 
 
@@ -54,4 +57,6 @@ def score(found: Matrix, wanted: Matrix) -> Score:
         right = [said == kind for *_, want, said in cells if want == kind]
         return sum(right) / len(right) if right else 1.0
 
-    return Score(share(FAIL), share(PASS), [cell for cell in cells if cell[2] != cell[3]])
+    kinds = [want for *_, want, _ in cells]
+    counts = kinds.count(FAIL), kinds.count(PASS)
+    return Score(share(FAIL), share(PASS), *counts, [cell for cell in cells if cell[2] != cell[3]])

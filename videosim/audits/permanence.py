@@ -78,6 +78,7 @@ AUDIT = Audit(
     "A2",
     "permanence: does what is hidden go on existing, and being acted on?",
     audit_permanence,
+    level=4,
     gate=("A3",),
     figures=tuple((name, name) for name in ("reemergence", "correct_state", "abandoned_state")),
 )

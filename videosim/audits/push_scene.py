@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 
 from videosim.envs.push import ARENA_M as HALF_M
-from videosim.envs.push import OBJECTS, SPEED_MPS
+from videosim.envs.push import OBJECTS, SPEED_MPS, XML
 
 NAMES = ("pusher", *OBJECTS)
 ARENA_M = 2 * HALF_M  # side of the arena: errors are also given as fractions of it
@@ -15,6 +17,11 @@ RADIUS_M = 0.085  # no object is larger: half the box's diagonal
 # The inner edges of the screen's shadow, seen from the camera, at the height of the objects; its outer edges lie beyond
 # the walls. Nothing outside is hidden by it (a test compares this with MuJoCo's segmentation).
 SHADOW_X_M, SHADOW_Y_M = -0.158, 0.194
+
+
+def scene_sha256() -> str:
+    """Of the scene as MuJoCo compiles it: a measurement says on which scene it was made."""
+    return hashlib.sha256(XML.encode()).hexdigest()
 
 
 def positions(sensors: np.ndarray) -> np.ndarray:

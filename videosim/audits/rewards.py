@@ -53,6 +53,7 @@ AUDIT = Audit(
     "A14",
     "rewards: does it pay what the physics would?",
     audit_rewards,
+    level=7,
     gate=("A3",),
     figures=(("optimism", "optimism"), ("return_correlation", "return_correlation")),
 )

@@ -107,6 +107,7 @@ AUDIT = Audit(
     "A18",
     "successor: do injected actions end as they do in physics, everything being still itself?",
     audit_successor,
+    level=5,
     gate=("A1", "A3"),
     figures=(("successor_rate", "successor_rate"), ("kappa", "outcome_kappa"), ("false_success", "false_success")),
 )

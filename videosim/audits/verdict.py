@@ -155,7 +155,7 @@ def load_bars(size: str, path: Path | None = None) -> Bars:
         raise VideoSimError(f"the bar file has no size {size!r}; it has {', '.join(sizes) or 'none'}")
     bounds, numbers = sizes[size].get("bounds", {}), sizes[size].get("numbers", {})
     audits = {
-        audit: {name: _bar(f"{audit}.{name}", entry, bounds.get(f"{audit}.{name}")) for name, entry in rows.items()}
+        audit: {name: bar_of(f"{audit}.{name}", entry, bounds.get(f"{audit}.{name}")) for name, entry in rows.items()}
         for audit, rows in content.get("bars", {}).items()
     }
     strangers = set(bounds) - {f"{audit}.{name}" for audit, rows in audits.items() for name in rows}
@@ -167,7 +167,10 @@ def load_bars(size: str, path: Path | None = None) -> Bars:
     return Bars(audits, numbers, hashlib.sha256(text.encode()).hexdigest())
 
 
-def _bar(name: str, entry: Any, bound: Any) -> Bar:
+def bar_of(name: str, entry: Any, bound: Any = None) -> Bar:
+    """The bar that a file states as ``{at_least: 0.95, bound: 0.9}``; ``bound`` replaces the stated one.
+
+    Raises VideoSimError where it is no bar."""
     kinds = [kind for kind in KINDS if isinstance(entry, dict) and kind in entry]
     if len(kinds) != 1 or set(entry) - {kinds[0], "bound"}:
         raise VideoSimError(f"the bar {name} must state one of {', '.join(KINDS)}, and may state a bound; got {entry}")
