@@ -17,6 +17,7 @@ from videosim.cli import main
         (["controls=[lag,nonsense]"], "a control 'nonsense'"),
         (["controls=[]"], "nothing to audit"),
         (["checkpoint=no-such-model"], "no-such-model"),
+        (["checkpoint='push,push'"], "two different ones side by side"),
         (["size=enormous"], "no size 'enormous'"),
         (["bars=no/such/file.yaml"], "cannot be read"),
         (["checkpoint=cartpole-swingup"], "not a world of the push scene: its action"),

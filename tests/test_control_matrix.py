@@ -109,6 +109,18 @@ def test_what_the_audits_measure_is_what_was_broken(report):
     assert value("occlusion_reset", "A2", "abandoned_state") == 1.0
 
 
+def test_a_difference_of_two_worlds_is_paired(exam, report):
+    """What weakens all actions alike is told from the physics far more sharply than the two intervals would allow."""
+    weak, right = report("attenuated"), report("oracle")
+    apart = exam.compare(right, weak)
+    slopes = [found.results["A6"].findings["slope"].estimate for found in (right, weak)]
+    assert apart["A6"]["slope"].value == pytest.approx(slopes[1].value - slopes[0].value)
+    assert apart["A6"]["slope"].high < 0.0 and apart["A18"]["successor_rate"].high < 0.0
+    assert apart["A1"]["survival"].value == 0.0 and "A9" not in apart
+    same = exam.compare(right, right)
+    assert all(found.low == found.value == found.high == 0.0 for rows in same.values() for found in rows.values())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("ladder", LADDERS, ids=lambda ladder: f"{ladder.control}-{ladder.audit}")
 def test_severity_is_ranked(exam, ladder):

@@ -33,11 +33,16 @@ def measured(low: float, value: float, high: float, **changes) -> dict:
     found = {"value": value, "low": low, "high": high, "n": 20, "unit": "", "verdict": "PASS"}
     result = {"audits": {"A3": {"metrics": {"cai4": found}}, "A1": {"metrics": {"survival": found}}}}
     run = {
-        **{"size": "full", "bars_sha256": BARS, "scene_sha256": scene_sha256(), "weights": "w", "controls": ["oracle"]},
+        **{
+            "size": "full",
+            "bars_sha256": BARS,
+            "scene_sha256": scene_sha256(),
+            "weights": {"m": "w"},
+            "controls": ["oracle"],
+        },
         **{
             "worlds": {"m": result, "oracle": copy.deepcopy(result)},
             "controls_wrong": [],
-            "config": {"checkpoint": "m"},
         },
     }
     return run | changes

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from videosim.audit_tables import show, verdicts
 from videosim.config import AuditConfig, LedgerConfig
 from videosim.errors import VideoSimError
 from videosim.run import Run, write_atomically
@@ -34,33 +35,44 @@ def audit(cfg: AuditConfig, run: Run) -> None:
     unknown = [name for name in controls if name not in wanted]
     if unknown:
         raise VideoSimError(f"no verdicts are expected of a control {unknown[0]!r}; choose {', '.join(wanted)}, or all")
-    if not controls and not cfg.checkpoint:
+    names = [name.strip() for name in cfg.checkpoint.split(",") if name.strip()]
+    if not controls and not names:
         raise VideoSimError("there is nothing to audit; give checkpoint= or controls=")
-    model, weights = _audited(cfg.checkpoint)
-    if model is not None:
-        fits(model.spec, PhysicsEnv("push").world_spec, cfg.checkpoint)
+    if len(names) != len(set(names)) or len(names) > 2:
+        raise VideoSimError(
+            f"one model is audited, or two different ones side by side; got checkpoint={cfg.checkpoint}"
+        )
+    models = {name: _loaded(name) for name in names}
+    scene = PhysicsEnv("push").world_spec
+    for name, (model, _) in models.items():
+        fits(model.spec, scene, name)
 
     run.say("drawing the truth, and auditing the instrument")
     exam = Exam(cfg.size, bars=Path(cfg.bars) if cfg.bars else None, seed=cfg.seed)
-    names = [*([cfg.checkpoint] if model is not None else []), *controls]
-    reports = {}
-    with run.progress(len(names), "worlds examined", "worlds") as bar:
-        for name in names:
-            own = name not in controls
-            subject, audits = (model, tuple(AUDITS)) if own else (f"control:{name}", tuple(wanted[name]))
-            key = f"{name}-{weights}" if own else name
-            reports[name] = _kept(exam, key, cfg, run, lambda s=subject, a=audits: _examined(exam, s, a))  # type: ignore[misc]
-            bar.advance()
+    reports: dict[str, dict[str, Any]] = {}
+    differences: dict[str, Any] = {}
+    with run.progress(len(names) + len(controls), "worlds examined", "worlds") as bar:
+        if names:
+            key = "-".join(f"{name}-{weights}" for name, (_, weights) in models.items())
+            kept = _kept(
+                exam, key, cfg, run, lambda: _compared(exam, {name: model for name, (model, _) in models.items()})
+            )
+            reports |= kept["reports"]
+            differences = kept["differences"]
+            bar.advance(len(names))
+        for name in controls:
             bar.note(name)
-    judged = score({name: _verdicts(reports[name]) for name in controls}, wanted)
+            reports[name] = _kept(exam, name, cfg, run, lambda name=name: _control(exam, name))  # type: ignore[misc]
+            bar.advance()
+    judged = score({name: verdicts(reports[name]) for name in controls}, wanted)
     ladders = _graded(exam, cfg, run) if cfg.controls == ["all"] else []
     exam.close()
 
     run.figures["probe_floor_fraction"] = exam.instrument.result.findings["floor_fraction"].estimate.to_dict()
-    if model is not None:
+    if len(names) == 1:
         for audit in AUDITS.values():
             for metric, figure in audit.figures:
-                measured = reports[cfg.checkpoint]["audits"][audit.name]["metrics"][metric]
+                measured = reports[names[0]]["audits"][audit.name]["metrics"][metric]
                 run.figures[figure.format(**exam.bars.sizes)] = {k: v for k, v in measured.items() if k != "verdict"}
     if controls:
         run.figure("control_sensitivity", judged.sensitivity, n=judged.must_fail)
@@ -72,54 +84,16 @@ def audit(cfg: AuditConfig, run: Run) -> None:
         "size": cfg.size,
         "bars_sha256": exam.bars.sha256,
         "scene_sha256": exam.scene_sha256,
-        "weights": weights,
+        "weights": {name: weights for name, (_, weights) in models.items()},
         "wall_s": round(time.monotonic() - began, 1),
         "worlds": reports,
+        "differences": differences,
         "controls": controls,
         "controls_wrong": judged.wrong,
         "graded": ladders,
     }
     write_atomically(run.folder / MEASUREMENTS, json.dumps(measurements, indent=1) + "\n")
-    title = f"push, size {cfg.size}; a control's verdict that is not the expected one is marked !"
-    rows = [
-        (name, *(_said(reports[name], a, wanted.get(name, {})) for a in AUDITS), _notes(reports[name]))
-        for name in names
-    ]
-    run.table(title, ("world", *AUDITS, "note"), rows)
-    if model is not None:
-        run.table(
-            f"{cfg.checkpoint}",
-            ("audit", "metric", "value", "low", "high", "n", "verdict", "n wanted"),
-            [
-                (audit, metric, *(found.get(k) for k in ("value", "low", "high", "n", "verdict", "n_wanted")))
-                for audit, result in reports[cfg.checkpoint]["audits"].items()
-                for metric, found in result["metrics"].items()
-            ],
-        )
-    if controls:
-        run.table(
-            "the audit of the audits",
-            ("", "share", "cells"),
-            [
-                ("sensitivity: of what must fail, did", judged.sensitivity, judged.must_fail),
-                ("specificity: of what must pass, did", judged.specificity, judged.must_pass),
-            ],
-        )
-    if ladders:
-        run.table(
-            f"graded check: a fault at five strengths; Spearman at least {0.95}",
-            ("fault", "audit", "figure", "mildest to strongest", "Spearman"),
-            [
-                (
-                    f"{x['control']} {x['numbers']}",
-                    x["audit"],
-                    x["figure"],
-                    "  ".join(f"{v:.3g}" for v in x["figures"]),
-                    x["spearman"],
-                )
-                for x in ladders
-            ],
-        )
+    show(measurements, wanted, judged, run)
 
 
 def ledger(cfg: LedgerConfig, run: Run) -> None:
@@ -144,10 +118,8 @@ def ledger(cfg: LedgerConfig, run: Run) -> None:
     )
 
 
-def _audited(checkpoint: str) -> tuple[Any, str]:
-    """The loaded model and a hash of its weights; nothing where no checkpoint is given."""
-    if not checkpoint:
-        return None, ""
+def _loaded(checkpoint: str) -> tuple[Any, str]:
+    """A model and a hash of its weights."""
     from videosim.agents.settings import fingerprint
     from videosim.checkpoint import load_checkpoint
 
@@ -168,14 +140,29 @@ def _kept(exam: Exam, key: str, cfg: AuditConfig, run: Run, make: Callable[[], A
     return made
 
 
-def _examined(exam: Exam, subject: Any, audits: tuple[str, ...]) -> dict[str, Any]:
-    from videosim.audits.world import DreamWorld, PhysicsWorld
+def _control(exam: Exam, name: str) -> dict[str, Any]:
+    from videosim.audits.matrix import examine_control
 
-    world = PhysicsWorld(subject) if isinstance(subject, str) else DreamWorld(subject)
-    try:
-        return exam.examine(world, audits).to_dict()
-    finally:
+    return examine_control(exam, name).to_dict()
+
+
+def _compared(exam: Exam, models: Mapping[str, Any]) -> dict[str, Any]:
+    """The reports on one model or two, and the second's figures less the first's."""
+    from videosim.audits.world import DreamWorld
+
+    found = {}
+    for name, model in models.items():
+        world = DreamWorld(model)
+        found[name] = exam.examine(world)
         world.close()
+    differences = exam.compare(*found.values()) if len(found) == 2 else {}
+    return {
+        "reports": {name: report.to_dict() for name, report in found.items()},
+        "differences": {
+            audit: {metric: estimate.to_dict() for metric, estimate in rows.items()}
+            for audit, rows in differences.items()
+        },
+    }
 
 
 def _graded(exam: Exam, cfg: AuditConfig, run: Run) -> list[dict[str, Any]]:
@@ -188,20 +175,3 @@ def _graded(exam: Exam, cfg: AuditConfig, run: Run) -> list[dict[str, Any]]:
             found.append(_kept(exam, key, cfg, run, lambda ladder=ladder: climb(exam, ladder).to_dict()))  # type: ignore[misc]
             bar.advance()
     return found
-
-
-def _verdicts(report: dict[str, Any]) -> dict[str, str]:
-    return {name: result["verdict"] for name, result in report["audits"].items()}
-
-
-def _said(report: dict[str, Any], audit: str, wanted: Mapping[str, str]) -> str:
-    found = _verdicts(report).get(audit, "")
-    return f"{found} !" if found and audit in wanted and wanted[audit] != found else found
-
-
-def _notes(report: dict[str, Any]) -> str:
-    """Every note once, with the audits it is about."""
-    about: dict[str, list[str]] = {}
-    for audit, note in report["notes"].items():
-        about.setdefault(note, []).append(audit)
-    return "; ".join(f"{', '.join(audits)}: {note}" for note, audits in about.items())

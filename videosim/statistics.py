@@ -121,18 +121,19 @@ def ratio_of_means(
     return Estimate(float(top.mean() / bottom.mean()), low, high, episodes)
 
 
+def correlation(pairs: np.ndarray) -> float:
+    """Of the two columns of ``pairs`` (n, 2); 0 where one of them does not vary."""
+    a, b = (pairs - pairs.mean(0)).T
+    scale = math.sqrt(float((a @ a) * (b @ b)))
+    return float(a @ b) / scale if scale > 1e-12 else 0.0
+
+
 def pearson(x: np.ndarray, y: np.ndarray, rng: np.random.Generator, repeats: int = REPEATS) -> Estimate:
     """Correlation of paired ``x`` and ``y`` (n,), pairs bootstrapped.
 
     Without variance on a side the correlation is 0 and flagged, here and inside each resample: a model that answers the
     same to everything must score 0, not 1 and not NaN.
     """
-
-    def correlation(pairs: np.ndarray) -> float:
-        a, b = (pairs - pairs.mean(0)).T
-        scale = math.sqrt(float((a @ a) * (b @ b)))
-        return float(a @ b) / scale if scale > 1e-12 else 0.0
-
     estimate = bootstrap(np.stack([x, y], 1), correlation, rng, repeats=repeats)
     flat = min(float(np.std(x)), float(np.std(y))) < 1e-9
     return replace(estimate, flag="no variance: scored 0" if flat else "")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from videosim.audits.instrument import Instrument
 from videosim.audits.push_reader import PushReader
 from videosim.audits.truth import Truth
-from videosim.audits.verdict import Bars, Result
+from videosim.audits.verdict import Bars, Result, Sample, judge
 from videosim.audits.world import World
 
 T = TypeVar("T")
@@ -56,6 +56,14 @@ class Viewing:
         if ask not in self._asked:
             self._asked[ask] = ask(self)
         return self._asked[ask]
+
+    def judge(
+        self, audit: str, samples: Mapping[str, Sample], details: Mapping[str, Any] | None = None, note: str = ""
+    ) -> Result:
+        """The estimate of every sample against its bar."""
+        rng, bars = self.rng(), self.bench.bars
+        estimates = {name: sample.estimate(rng, bars.sizes["resamples"]) for name, sample in samples.items()}
+        return replace(judge(audit, self.world.name, estimates, bars, details, note), samples=samples)
 
     def rng(self) -> np.random.Generator:
         """Of resampling: the same for every audit and world, so that no interval hangs on what else was audited."""

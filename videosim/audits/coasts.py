@@ -20,11 +20,10 @@ import numpy as np
 from videosim.audits.audit import Audit, Bench, Viewing
 from videosim.audits.push_scene import ARENA_M, NAMES, may_be_hidden, positions
 from videosim.audits.truth import FIRST_SEED
-from videosim.audits.verdict import Result, judge
+from videosim.audits.verdict import Result, Sample
 from videosim.audits.world import Start, film
 from videosim.envs.push import ARENA_M as WALL_M
 from videosim.errors import VideoSimError
-from videosim.statistics import bootstrap
 
 FIRST_NUMBER, TRIES = 40_000, 400  # of the starts; how many are tried for a coast
 PUSHED, COASTING = 16, 14  # frames of pushing at most, and of coasting
@@ -94,8 +93,7 @@ def _nothing(bench: Bench) -> np.ndarray:
 
 def audit_coasts(viewing: Viewing) -> Result:
     """Let every ball coast in the world."""
-    bench, rng = viewing.bench, viewing.rng()
-    repeats = bench.bars.sizes["resamples"]
+    bench = viewing.bench
     ways, drifts = [], []
     for coast in bench.once(draw_coasts):
         read = bench.reader.read(film(viewing.world, coast.start, _nothing(bench), at=(0, COASTING))).position
@@ -105,15 +103,11 @@ def audit_coasts(viewing: Viewing) -> Result:
         ways.append((along if np.isfinite(along) else 0.0, length))
         still = np.linalg.norm(moved[coast.still], axis=-1)
         drifts.append(np.where(np.isfinite(still), still, ARENA_M).max() / bench.e0_m)
-    estimates = {
-        "coast_ratio": bootstrap(
-            np.array(ways), lambda rows: float(rows[:, 0].sum() / rows[:, 1].sum()), rng, repeats=repeats
-        ),
-        "rest_drift_floors": bootstrap(
-            np.array(drifts), lambda rows: float(rows.mean()), rng, repeats=repeats, unit="e0"
-        ),
+    samples = {
+        "coast_ratio": Sample(np.array(ways), lambda rows: float(rows[:, 0].sum() / rows[:, 1].sum())),
+        "rest_drift_floors": Sample(np.array(drifts), unit="e0"),
     }
-    return judge("A4", viewing.world.name, estimates, bench.bars, {"true_way_m": [way[1] for way in ways]})
+    return viewing.judge("A4", samples, {"true_way_m": [way[1] for way in ways]})
 
 
 AUDIT = Audit(

@@ -19,8 +19,7 @@ import numpy as np
 from videosim.audits.audit import Audit, Viewing
 from videosim.audits.journeys import WHOLE, Journey, Travelled, draw_journeys, travel
 from videosim.audits.push_scene import ARENA_M
-from videosim.audits.verdict import Result, judge
-from videosim.statistics import bootstrap
+from videosim.audits.verdict import Result, Sample
 
 SEGMENTS = 8
 SKILL = 0.5
@@ -28,21 +27,18 @@ SKILL = 0.5
 
 def audit_coherence(viewing: Viewing) -> Result:
     """Look at the world's journeys, segment by segment."""
-    bench, rng = viewing.bench, viewing.rng()
-    repeats = bench.bars.sizes["resamples"]
+    bench = viewing.bench
     journeys = bench.once(draw_journeys)
     sums = np.stack([_sums(j, went) for j, went in zip(journeys, viewing.once(travel), strict=True)])
     frames = len(journeys[0].actions)
-    estimates = {
-        "worst_to_first": bootstrap(sums, lambda rows: _worst_to_first(rows, bench.e0_m), rng, repeats=repeats),
-        "worst_skill": bootstrap(sums, lambda rows: float(_skills(rows).min()), rng, repeats=repeats),
-        "skill_horizon_frames": bootstrap(
-            sums, lambda rows: _horizon(_skills(rows), frames), rng, repeats=repeats, unit="frames"
-        ),
+    samples = {
+        "worst_to_first": Sample(sums, lambda rows: _worst_to_first(rows, bench.e0_m)),
+        "worst_skill": Sample(sums, lambda rows: float(_skills(rows).min())),
+        "skill_horizon_frames": Sample(sums, lambda rows: _horizon(_skills(rows), frames), "frames"),
     }
     errors = _errors(sums)
     details = {"error_floors": (errors / bench.e0_m).tolist(), "skill": _skills(sums).tolist()}
-    return judge("A9", viewing.world.name, estimates, bench.bars, details)
+    return viewing.judge("A9", samples, details)
 
 
 def _sums(journey: Journey, went: Travelled) -> np.ndarray:

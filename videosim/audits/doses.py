@@ -20,10 +20,9 @@ import numpy as np
 from videosim.audits.audit import Audit, Bench, Viewing
 from videosim.audits.push_scene import may_be_hidden, positions
 from videosim.audits.truth import FIRST_SEED
-from videosim.audits.verdict import Result, judge
+from videosim.audits.verdict import Result, Sample
 from videosim.audits.world import Start, film
 from videosim.errors import VideoSimError
-from videosim.statistics import bootstrap
 
 FIRST_NUMBER, TRIES = 60_000, 500  # of the starts; how many are tried for one
 DOSES = np.linspace(1.0 / 15.0, 1.0, 15)
@@ -80,8 +79,7 @@ def _actions(way: np.ndarray, dose: float) -> np.ndarray:
 
 def audit_doses(viewing: Viewing) -> Result:
     """Give the world every dose in every lane."""
-    bench, rng = viewing.bench, viewing.rng()
-    repeats = bench.bars.sizes["resamples"]
+    bench = viewing.bench
     rows = []
     for lane in bench.once(draw_lanes):
         answers = []
@@ -91,12 +89,12 @@ def audit_doses(viewing: Viewing) -> Result:
             answers.append(float((place[1] - place[0]) @ lane.way))
         rows.append(np.stack([np.nan_to_num(answers), lane.moved]))
     answered = np.stack(rows)  # (n, 2, DOSES)
-    estimates = {
-        "slope": bootstrap(answered, lambda part: _line(part)[0], rng, repeats=repeats),
-        "r2": bootstrap(answered, lambda part: _line(part)[1], rng, repeats=repeats),
-        "staircase": bootstrap(answered, _staircase, rng, repeats=repeats),
+    samples = {
+        "slope": Sample(answered, lambda part: _line(part)[0]),
+        "r2": Sample(answered, lambda part: _line(part)[1]),
+        "staircase": Sample(answered, _staircase),
     }
-    return judge("A6", viewing.world.name, estimates, bench.bars, {"answers_m": answered[:, 0].tolist()})
+    return viewing.judge("A6", samples, {"answers_m": answered[:, 0].tolist()})
 
 
 def _line(answered: np.ndarray) -> tuple[float, float]:

@@ -22,6 +22,7 @@ from videosim.audits.truth import Truth
 from videosim.audits.verdict import FAIL, PASS, Result, load_bars
 from videosim.audits.world import World
 from videosim.errors import VideoSimError
+from videosim.statistics import Estimate
 from videosim.types import WorldSpec
 
 
@@ -90,6 +91,19 @@ class Exam:
         results |= {name: audit.run(viewing) for name, audit in AUDITS.items() if name in audits}
         notes = {name: note for name, result in results.items() if (note := _note(name, result, results))}
         return Report(world.name, self.bars.sha256, results, notes)
+
+    def compare(self, first: Report, second: Report) -> dict[str, dict[str, Estimate]]:
+        """The second world's figures less the first's, by audit and metric, each with a paired bootstrap over the same
+        episodes. A metric whose episodes are not the same in both worlds is left out."""
+        found: dict[str, dict[str, Estimate]] = {}
+        for name, result in second.results.items():
+            samples = first.results[name].samples if name in first.results else {}
+            for metric, sample in result.samples.items():
+                rng = np.random.default_rng(self._bench.seed)
+                apart = sample.minus(samples[metric], rng, self.bars.sizes["resamples"]) if metric in samples else None
+                if apart is not None:
+                    found.setdefault(name, {})[metric] = apart
+        return found
 
 
 def fits(spec: WorldSpec, scene: WorldSpec, name: str) -> None:

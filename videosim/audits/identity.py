@@ -31,9 +31,8 @@ from videosim.audits.push_reader import Reading
 from videosim.audits.push_scene import NAMES, STEP_M, may_be_hidden
 from videosim.audits.survival import kaplan_meier
 from videosim.audits.truth import Case
-from videosim.audits.verdict import FAIL, Result, judge
+from videosim.audits.verdict import FAIL, Result, Sample
 from videosim.audits.world import film
-from videosim.statistics import bootstrap
 
 VISIBLE = 0.25  # truth's share in sight from which an object must be seen
 AREA, FADED = (0.5, 1.6), 0.6  # of an object's area and of the strength of its colour
@@ -130,7 +129,7 @@ def true_paths(bench: Bench) -> np.ndarray:
 
 def audit_identity(viewing: Viewing) -> Result:
     """Follow the world through the cases, all of one length, and look for breaks."""
-    world, bench, rng = viewing.world, viewing.bench, viewing.rng()
+    world, bench = viewing.world, viewing.bench
     cases, paths = bench.once(draw_cases), bench.once(true_paths)
     horizon = len(cases[0].actions)
     breaks: list[Break | None] = []
@@ -142,10 +141,10 @@ def audit_identity(viewing: Viewing) -> Result:
             travelled.append((*_path(read), *path))
     first = np.array([math.inf if b is None else b.frame for b in breaks])
     survival = kaplan_meier(first, np.full(len(cases), horizon), horizon)
-    repeats = bench.bars.sizes["resamples"]
-    estimates = {
-        "motion_ratio": bootstrap(np.array(travelled), _ratio, rng, repeats=repeats),
-        "survival": survival.at(horizon),
+    survivors = (first > horizon).astype(np.float64)
+    samples = {
+        "motion_ratio": Sample(np.array(travelled), _ratio),
+        "survival": Sample(survivors, by=lambda rng, repeats: survival.at(horizon)),
     }
     details = {
         "median_first_break": float(np.median(first)),
@@ -154,7 +153,7 @@ def audit_identity(viewing: Viewing) -> Result:
         "kinds": dict(Counter(b.kind for b in breaks if b is not None)),
         "curve": survival.curve.tolist(),
     }
-    result = judge("A1", world.name, estimates, bench.bars, details)
+    result = viewing.judge("A1", samples, details)
     return replace(result, note=UNMOVED) if result.findings["motion_ratio"].verdict == FAIL else result
 
 

@@ -23,7 +23,6 @@ futures differ by 3 e0 and more.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -31,12 +30,11 @@ import numpy as np
 
 from videosim.audits.audit import Audit, Bench, Viewing
 from videosim.audits.push_scene import ARENA_M
-from videosim.audits.survival import mean_share
+from videosim.audits.survival import shares
 from videosim.audits.truth import Moments, Truth, wander
-from videosim.audits.verdict import Result, judge
+from videosim.audits.verdict import Result, Sample
 from videosim.audits.world import Start, film
 from videosim.errors import VideoSimError
-from videosim.statistics import Estimate, bootstrap
 
 FIRST_NUMBER, TRIES = 20_000, 4  # of the starts; how many are tried for each wanted state
 BRANCHES, EARLY = 4, 4  # action sequences; the frame of the early choice
@@ -150,7 +148,7 @@ def _fan(truth: Truth, number: int, rng: np.random.Generator) -> Fork:
 
 def audit_intervention(viewing: Viewing) -> Result:
     """Ask the world for every branch of every fork."""
-    world, bench, rng = viewing.world, viewing.bench, viewing.rng()
+    world, bench = viewing.world, viewing.bench
     interventions, e0_m = bench.once(draw_interventions), bench.e0_m
 
     def answers(fork: Fork, at: Collection[int] | None = None) -> np.ndarray:
@@ -168,15 +166,14 @@ def audit_intervention(viewing: Viewing) -> Result:
     moves = np.array([_moves(fork, seen) for fork, seen in chosen])  # (n, lags, 3)
     onsets = np.array([_onset(fork, answers(fork), e0_m) for fork in interventions.onsets])
     nulls = np.array([_largest(*answers(fork)) / e0_m for fork in interventions.nulls])
-    repeats = bench.bars.sizes["resamples"]
-    estimates = {
-        "cai4": mean_share(np.array([_identified(fork, seen) for fork, seen in chosen]), rng, repeats),
-        "cai4_far": _chosen(late, rng, repeats),
-        "effect_ratio": bootstrap(effects[..., 0], lambda rows: float(np.median(rows)), rng, repeats=repeats),
-        "direction_cosine": bootstrap(effects[..., 1], lambda rows: float(np.median(rows)), rng, repeats=repeats),
-        "latency_frames": bootstrap(moves, _latency, rng, repeats=repeats, unit="frames"),
-        "onset_frames": bootstrap(onsets, lambda rows: float(rows.mean()), rng, repeats=repeats, unit="frames"),
-        "null_effect_floors": bootstrap(nulls, lambda rows: float(rows.mean()), rng, repeats=repeats, unit="e0"),
+    samples = {
+        "cai4": shares(np.array([_identified(fork, seen) for fork, seen in chosen])),
+        "cai4_far": shares(np.array(late)),
+        "effect_ratio": Sample(effects[..., 0], lambda rows: float(np.median(rows))),
+        "direction_cosine": Sample(effects[..., 1], lambda rows: float(np.median(rows))),
+        "latency_frames": Sample(moves, _latency, "frames"),
+        "onset_frames": Sample(onsets, unit="frames"),
+        "null_effect_floors": Sample(nulls, unit="e0"),
     }
     fans = [_identified(fan, answers(fan, (0, FAN_FRAMES))) for fan in interventions.fans]
     details = {
@@ -186,12 +183,7 @@ def audit_intervention(viewing: Viewing) -> Result:
         "cai4_early": float(np.mean([_identified(fork, seen, EARLY) for fork, seen in chosen])),
         "cai16_stress": float(np.mean(fans)) if fans else None,
     }
-    return judge("A3", world.name, estimates, bench.bars, details)
-
-
-def _chosen(shares: list[float], rng: np.random.Generator, repeats: int) -> Estimate:
-    """The mean share; of no state there is none."""
-    return mean_share(np.array(shares), rng, repeats) if shares else Estimate(math.nan, 0.0, 1.0, 0)
+    return viewing.judge("A3", samples, details)
 
 
 def _identified(fork: Fork, seen: np.ndarray, frame: int = -1) -> float:

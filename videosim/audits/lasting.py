@@ -18,7 +18,7 @@ from videosim.audits.audit import Audit, Viewing
 from videosim.audits.journeys import WHOLE, Journey, Travelled, draw_journeys, travel
 from videosim.audits.push_scene import NAMES
 from videosim.audits.survival import share_of
-from videosim.audits.verdict import Result, judge
+from videosim.audits.verdict import Result
 
 BIT_M = 0.1
 STILL_M = 0.02  # what truth moves by less is untouched
@@ -32,9 +32,9 @@ def audit_lasting(viewing: Viewing) -> Result:
     changed = np.array([_apart(journey, went, 0, journey.left + SETTLED) > BIT_M for journey, went in pairs])
     flipped = np.array([not _apart(journey, went, journey.left + SETTLED, -1) <= BIT_M for journey, went in pairs])
     wrong = np.array([moved for journey, went in pairs for moved in _untouched(journey, went)])
-    estimates = {"changed": share_of(changed), "flips": share_of(flipped), "wrong_changes": share_of(wrong)}
+    samples = {"changed": share_of(changed), "flips": share_of(flipped), "wrong_changes": share_of(wrong)}
     details = {"frames_left_alone": [len(journey.actions) - journey.left for journey, _ in pairs]}
-    return judge("A7", viewing.world.name, estimates, viewing.bench.bars, details)
+    return viewing.judge("A7", samples, details)
 
 
 def _apart(journey: Journey, went: Travelled, first: int, last: int) -> float:

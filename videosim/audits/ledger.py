@@ -27,7 +27,7 @@ from videosim.errors import VideoSimError
 from videosim.statistics import Estimate
 
 FIELDS = ("id", "sentence", "level", "model", "audit", "metric", "asks", "conditions", "source")
-NEEDED = ("size", "bars_sha256", "scene_sha256", "weights", "worlds", "controls", "controls_wrong", "config")
+NEEDED = ("size", "bars_sha256", "scene_sha256", "weights", "worlds", "controls", "controls_wrong")
 VERDICTS = ("supported", "contradicted", "inconclusive", "unmeasured", "level mismatch", "void")
 
 
@@ -134,7 +134,7 @@ def _entry(claim: Claim, measured: Sequence[Mapping[str, Any]], bars_sha256: str
 
 
 def _metrics(run: Mapping[str, Any], claim: Claim) -> Mapping[str, Any]:
-    if claim.model != run["config"].get("checkpoint"):
+    if claim.model not in run["weights"]:
         return {}
     return run["worlds"][claim.model]["audits"].get(claim.audit, {}).get("metrics", {})
 

@@ -23,8 +23,7 @@ from videosim.audits.audit import Audit, Viewing
 from videosim.audits.journeys import WHOLE, Journey, Travelled, draw_journeys, travel
 from videosim.audits.push_reader import Reading
 from videosim.audits.survival import share_of
-from videosim.audits.verdict import Result, judge
-from videosim.statistics import bootstrap
+from videosim.audits.verdict import Result, Sample
 
 CORRECT, WENT_ON = 3.0, 5.0  # e0
 FADED = 0.6  # of the strength of its colour
@@ -37,21 +36,15 @@ def audit_permanence(viewing: Viewing) -> Result:
     rows = [(journey, _return(journey, went, bench.e0_m)) for journey, went in pairs if journey.screen]
     came, late, right, left = (np.array(column) for column in zip(*(row for _, row in rows), strict=True))
     went_on = np.array([np.ptp(journey.position[list(journey.hidden), journey.ball, 0]) for journey, _ in rows])
-    estimates = {
+    samples = {
         "reemergence": share_of(came),
-        "time_error_frames": bootstrap(
-            late,
-            lambda values: float(values.mean()),
-            viewing.rng(),
-            repeats=bench.bars.sizes["resamples"],
-            unit="frames",
-        ),
+        "time_error_frames": Sample(late, unit="frames"),
         "correct_state": share_of(right),
         "abandoned_state": share_of(left[went_on > WENT_ON * bench.e0_m]),
     }
     hidden = [first_to_last[1] - first_to_last[0] + 1 for first_to_last in (journey.hidden for journey, _ in rows)]
     details = {"hidden_frames": hidden, "correct": right.tolist(), "time_error": late.tolist()}
-    return judge("A2", viewing.world.name, estimates, bench.bars, details)
+    return viewing.judge("A2", samples, details)
 
 
 def _return(journey: Journey, went: Travelled, e0_m: float) -> tuple[bool, float, bool, bool]:

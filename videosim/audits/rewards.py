@@ -17,14 +17,13 @@ import numpy as np
 
 from videosim.audits.audit import Audit, Viewing
 from videosim.audits.journeys import draw_journeys, travel
-from videosim.audits.verdict import Result, judge
-from videosim.statistics import bootstrap, pearson
+from videosim.audits.verdict import Result, Sample
+from videosim.statistics import correlation, pearson
 
 
 def audit_rewards(viewing: Viewing) -> Result:
     """Compare what the world paid on its journeys with what was due."""
-    bench, rng = viewing.bench, viewing.rng()
-    repeats = bench.bars.sizes["resamples"]
+    bench = viewing.bench
     journeys, went = bench.once(draw_journeys), viewing.once(travel)
     due = np.array([journey.rewards.mean() for journey in journeys])
     said = np.array([travelled.rewards.mean() for travelled in went])
@@ -34,13 +33,14 @@ def audit_rewards(viewing: Viewing) -> Result:
     columns = np.stack([np.flatnonzero(policy == kind)[:each] for kind in kinds], axis=1)  # (each, policies)
     means = due[columns].mean(0)
     gaps = (said - due)[columns] / (means.max() - means.min())
-    estimates = {
-        "optimism": bootstrap(gaps, lambda rows: float(rows.mean(0).max()), rng, repeats=repeats),
-        "exploitation_index": bootstrap(gaps, _index, rng, repeats=repeats),
-        "return_correlation": pearson(said, due, rng, repeats),
+    pairs = np.stack([said, due], axis=1)
+    samples = {
+        "optimism": Sample(gaps, lambda rows: float(rows.mean(0).max())),
+        "exploitation_index": Sample(gaps, _index),
+        "return_correlation": Sample(pairs, correlation, by=lambda rng, repeats: pearson(said, due, rng, repeats)),
     }
     details = {"gap_by_policy": gaps.mean(0).tolist(), "due_by_policy": means.tolist()}
-    return judge("A14", viewing.world.name, estimates, bench.bars, details)
+    return viewing.judge("A14", samples, details)
 
 
 def _index(gaps: np.ndarray) -> float:

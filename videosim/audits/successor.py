@@ -21,9 +21,8 @@ from videosim.audits.journeys import PULSE_FRAMES, WHOLE, Journey, Travelled, dr
 from videosim.audits.push_reader import Reading
 from videosim.audits.push_scene import ARENA_M
 from videosim.audits.survival import share_of
-from videosim.audits.verdict import Result, judge
+from videosim.audits.verdict import Result, Sample
 from videosim.envs.push import GOAL_M
-from videosim.statistics import bootstrap
 
 MILESTONES = 4
 NEAR = 5.0  # e0
@@ -32,23 +31,22 @@ CELLS = 8
 
 def audit_successor(viewing: Viewing) -> Result:
     """Judge the world's journeys."""
-    bench, rng = viewing.bench, viewing.rng()
-    repeats = bench.bars.sizes["resamples"]
+    bench = viewing.bench
     pairs = list(zip(bench.once(draw_journeys), viewing.once(travel), strict=True))
     frames = len(pairs[0][0].actions)
     failed = [[reason for reason, frame in _failures(*pair, bench.e0_m).items() if frame <= frames] for pair in pairs]
     first = np.array([min(_failures(*pair, bench.e0_m).values()) for pair in pairs])
     labels = np.array([(said_success(*pair), pair[0].success[-1]) for pair in pairs])
     unpaid = np.array([abs(went.rewards.mean() - journey.rewards.mean()) for journey, went in pairs])
-    estimates = {
+    samples = {
         "successor_rate": share_of(first > frames),
         "successor_rate_half": share_of(first > frames // 2),
-        "kappa": bootstrap(labels.astype(float), _kappa, rng, repeats=repeats),
+        "kappa": Sample(labels.astype(float), _kappa),
         "false_success": share_of(labels[~labels[:, 1], 0]),
-        "return_error": bootstrap(unpaid, lambda rows: float(rows.mean()), rng, repeats=repeats),
+        "return_error": Sample(unpaid),
     }
     details = {"failed": failed, "first_failure": [None if np.isinf(f) else int(f) for f in first]}
-    return judge("A18", viewing.world.name, estimates, bench.bars, details)
+    return viewing.judge("A18", samples, details)
 
 
 def said_success(journey: Journey, went: Travelled) -> bool:

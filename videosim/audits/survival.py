@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
+from videosim.audits.verdict import Sample
 from videosim.errors import VideoSimError
 from videosim.statistics import CONFIDENCE, REPEATS, Estimate, bootstrap
 
@@ -94,9 +95,22 @@ def mean_share(shares: np.ndarray, rng: np.random.Generator, repeats: int = REPE
     return estimate
 
 
-def share_of(hits: np.ndarray) -> Estimate:
+def share_of(hits: np.ndarray) -> Sample:
     """The share of true among ``hits`` bool (n,), with Wilson's interval; of nothing there is no share."""
-    if not len(hits):
-        return Estimate(math.nan, 0.0, 1.0, 0)
-    value = float(np.mean(hits))
-    return Estimate(value, *wilson(value, len(hits)), len(hits))
+
+    def estimate(rng: np.random.Generator, repeats: int) -> Estimate:
+        if not len(hits):
+            return Estimate(math.nan, 0.0, 1.0, 0)
+        value = float(np.mean(hits))
+        return Estimate(value, *wilson(value, len(hits)), len(hits))
+
+    return Sample(np.asarray(hits, np.float64), by=estimate)
+
+
+def shares(values: np.ndarray) -> Sample:
+    """One share an episode, (n,) in [0, 1]: their mean, by ``mean_share``; of none there is none."""
+
+    def estimate(rng: np.random.Generator, repeats: int) -> Estimate:
+        return mean_share(values, rng, repeats) if len(values) else Estimate(math.nan, 0.0, 1.0, 0)
+
+    return Sample(values, by=estimate)

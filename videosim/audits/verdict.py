@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from videosim.errors import VideoSimError
-from videosim.statistics import Estimate
+from videosim.statistics import Estimate, bootstrap
 
 PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
 KINDS = ("at_least", "at_most", "within")
@@ -100,15 +101,46 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """What an estimate is made of: ``values`` (n, …), one row a resampling unit, and the ``statistic`` of them. ``by``
+    makes the estimate where a bootstrap knows too little, from a generator and the number of resamples."""
+
+    values: np.ndarray
+    statistic: Callable[[np.ndarray], float] = field(default=lambda rows: float(rows.mean()))
+    unit: str = ""
+    by: Callable[[np.random.Generator, int], Estimate] | None = None
+
+    def estimate(self, rng: np.random.Generator, repeats: int) -> Estimate:
+        """The statistic with its interval."""
+        if self.by is not None:
+            return self.by(rng, repeats)
+        return bootstrap(self.values, self.statistic, rng, repeats=repeats, unit=self.unit)
+
+    def minus(self, other: Sample, rng: np.random.Generator, repeats: int) -> Estimate | None:
+        """This statistic less the other's, with a paired bootstrap: the same units are drawn on both sides. None where
+        the units are not the same, or there are none."""
+        if len(self.values) != len(other.values) or not len(self.values):
+            return None
+        both = np.arange(len(self.values), dtype=np.float64)
+
+        def difference(rows: np.ndarray) -> float:
+            drawn = rows.astype(int)
+            return self.statistic(self.values[drawn]) - self.statistic(other.values[drawn])
+
+        return bootstrap(both, difference, rng, repeats=repeats, unit=self.unit)
+
+
+@dataclass(frozen=True)
 class Result:
     """What one audit found out about one world. ``details`` is for reading: break types, discarded shares; ``note``
-    says what the verdict does not."""
+    says what the verdict does not; ``samples`` are what a comparison with another world resamples."""
 
     audit: str
     world: str
     findings: Mapping[str, Finding]
     details: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
+    samples: Mapping[str, Sample] = field(default_factory=dict)
 
     @property
     def verdict(self) -> str:
