@@ -45,3 +45,21 @@ def test_controls_from_start_to_measurements(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(Exam, "examine", lambda *_: pytest.fail("examined again"))
     main(words)
     assert json.loads((tmp_path / "measurements.json").read_text())["worlds"] == measured["worlds"]
+
+
+@pytest.mark.slow
+def test_two_models_side_by_side(tmp_path: Path, make_model) -> None:
+    from videosim.checkpoint import save_checkpoint
+    from videosim.envs.physics import PhysicsEnv
+
+    spec = PhysicsEnv("push").world_spec
+    folders = [tmp_path / name for name in ("a", "b")]
+    for seed, folder in enumerate(folders):
+        save_checkpoint(folder, make_model(seed, spec=spec), {}, half=False)
+    main(["audit", f"checkpoint='{folders[0]},{folders[1]}'", "controls=[]", "size=smoke", f"out={tmp_path / 'run'}"])
+    measured = json.loads((tmp_path / "run" / "measurements.json").read_text())
+    assert set(measured["worlds"]) == set(measured["weights"]) == {str(folder) for folder in folders}
+    assert len(set(measured["weights"].values())) == 2
+    found = measured["differences"]["A9"]["worst_skill"]
+    first, second = (measured["worlds"][str(f)]["audits"]["A9"]["metrics"]["worst_skill"] for f in folders)
+    assert found["value"] == pytest.approx(second["value"] - first["value"]) and found["low"] <= found["high"]

@@ -102,9 +102,13 @@ def test_bad_input_is_named(tmp_path, make, sentence):
         make(tmp_path)
 
 
-def test_what_no_audit_wrote_is_refused(tmp_path):
-    (tmp_path / "measurements.json").write_text(json.dumps({"figures": {"cai4": 1.0}}))
-    with pytest.raises(VideoSimError, match="not written by this videosim audit: it lacks 'size'"):
+@pytest.mark.parametrize(
+    ("content", "lacks"),
+    [({"figures": {"cai4": 1.0}}, "size"), ([], "size"), (measured(0.92, 0.95, 0.97, weights="w"), "weights")],
+)
+def test_what_no_audit_wrote_is_refused(tmp_path, content, lacks):
+    (tmp_path / "measurements.json").write_text(json.dumps(content))
+    with pytest.raises(VideoSimError, match=f"not written by this videosim audit: it lacks '{lacks}'"):
         load_measurements(tmp_path)
 
 

@@ -101,6 +101,8 @@ def load_measurements(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise VideoSimError(f"no measurements can be read from {path}; run videosim audit first") from error
     missing = [name for name in NEEDED if name not in measured] if isinstance(measured, dict) else list(NEEDED)
+    if not missing and not isinstance(measured["weights"], dict):
+        missing = ["weights"]
     if missing:
         raise VideoSimError(f"{path} was not written by this videosim audit: it lacks {missing[0]!r}; run it again")
     return measured
