@@ -25,10 +25,10 @@ from videosim.config import RankConfig, WorldConfig
 from videosim.envs.observations import TrueState
 from videosim.envs.twin import check_world, world_of
 from videosim.errors import VideoSimError
-from videosim.ranking import LEAST, correlation, largest_hole, policies_needed, ranking
+from videosim.ranking import LEAST, largest_hole, policies_needed, ranking
 from videosim.report import Report, Table, write_report
 from videosim.run import Run, write_atomically
-from videosim.statistics import Estimate
+from videosim.statistics import Estimate, correlation
 from videosim.world_model import WorldModel
 
 R_BAR = 0.85  # the lower end of r's interval must lie above it
@@ -211,7 +211,7 @@ def _report(
         "note": "On the line the dream is right; its slope is the spread.",
     }
     each = [
-        (m.name, m.steps, float(real.mean()), float(dream.mean()), correlation(dream, real))
+        (m.name, m.steps, float(real.mean()), float(dream.mean()), correlation(np.stack([dream, real], 1)))
         for m, real, dream in zip(members, r, s, strict=True)
     ]
     page = Report(

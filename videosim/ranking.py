@@ -18,7 +18,7 @@ import numpy as np
 from scipy import stats
 
 from videosim.errors import VideoSimError
-from videosim.statistics import REPEATS, Estimate
+from videosim.statistics import REPEATS, Estimate, correlation
 
 FLAT = 1e-9  # a standard deviation below it is none
 LEAST = 4  # policies: below it Fisher's interval does not exist
@@ -39,13 +39,6 @@ def mmrv_of_chance(truth: np.ndarray, rng: np.random.Generator, draws: int = 400
     return float(np.mean([mmrv(rng.permutation(truth), truth) for _ in range(draws)]))
 
 
-def correlation(scores: np.ndarray, truth: np.ndarray) -> float:
-    """Pearson's r; 0 where a side has no variance."""
-    if min(scores.std(), truth.std()) < FLAT:
-        return 0.0
-    return float(np.corrcoef(scores, truth)[0, 1])
-
-
 def fisher(scores: np.ndarray, truth: np.ndarray) -> Estimate:
     """Pearson's r over N policies with the interval of Fisher's z, tanh(atanh r +- 1.96 / sqrt(N - 3)).
 
@@ -56,7 +49,7 @@ def fisher(scores: np.ndarray, truth: np.ndarray) -> Estimate:
         raise VideoSimError(f"a ranking needs at least {LEAST} policies; got {count}")
     if min(scores.std(), truth.std()) < FLAT:
         return Estimate(0.0, -1.0, 1.0, count, flag="no variance: scored 0")
-    r = correlation(scores, truth)
+    r = correlation(np.stack([scores, truth], 1))
     z, half = math.atanh(min(max(r, -1 + 1e-12), 1 - 1e-12)), Z / math.sqrt(count - 3)
     return Estimate(r, math.tanh(z - half), math.tanh(z + half), count)
 
@@ -75,7 +68,8 @@ def regret(scores: np.ndarray, truth: np.ndarray) -> float:
 def drop_one_range(scores: np.ndarray, truth: np.ndarray) -> float:
     """How much r moves when one policy is left out: the largest minus the smallest of the N correlations."""
     kept = [np.arange(len(scores)) != i for i in range(len(scores))]
-    every = [correlation(scores[rows], truth[rows]) for rows in kept]
+    pairs = np.stack([scores, truth], 1)
+    every = [correlation(pairs[rows]) for rows in kept]
     return max(every) - min(every)
 
 
