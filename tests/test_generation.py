@@ -378,6 +378,7 @@ def test_settings_that_do_not_fit_are_refused(config: FlowConfig, layout: Latent
 # --- learning --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", GENERATIVE)
 def test_a_clip_can_be_learnt_by_heart(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)

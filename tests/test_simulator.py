@@ -90,9 +90,9 @@ def test_generators_travel_with_snapshots_and_branches(tiny_model: WorldModel) -
     )
 
 
-def test_a_thousand_steps_without_nan(tiny_model: WorldModel) -> None:
+def test_long_dreams_stay_numbers(tiny_model: WorldModel, kind: str) -> None:
     simulator = started(tiny_model, 6)
-    for action in actions(tiny_model, 6, 1000):
+    for action in actions(tiny_model, 6, 1000 if kind == "recurrent" else 120):  # 40 times round the ring of the past
         out = simulator.step(action)
     assert all(torch.isfinite(value).all() for value in vars(out).values())
     assert simulator.decode().dtype == torch.uint8
