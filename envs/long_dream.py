@@ -1,7 +1,8 @@
 """Dreams of a thousand steps under random actions: do they stay numbers, and in the states that can be?
 
-What can be is asked of the physics in the same run: the span of every sensor over as many steps from the same starts
-under such actions. The declared range of a world is counted beside it, for it is a declaration: a pole can turn faster.
+What can be is asked of the physics in the same run: the span of every sensor over the recorded starts and over as many
+steps from some of them under such actions. The declared range of a world is counted beside it, for it is a declaration:
+a pole can turn faster.
 """
 
 from __future__ import annotations
@@ -48,18 +49,26 @@ def long_dream(
     physics.close()
     true = np.concatenate(ways)
     _share(run, "declared_range_fraction", true, declared, unit.replace("decoded", "true"), "_physics")
-    unit = "fraction of (row, step) pairs with every decoded sensor where physics takes it in the same run"
-    _share(run, "physical_range_fraction", states[alive], (true.min(0) - room, true.max(0) + room), unit)
-    if len(ways) > 1:
-        halves = np.concatenate(ways[::2]), np.concatenate(ways[1::2])
+    begun = clips.sensors.cpu().numpy()
+    unit = (
+        "fraction of (row, step) pairs with every decoded sensor where recordings and physics take it in the same run"
+    )
+    _share(run, "physical_range_fraction", states[alive], _span([begun, *ways], room), unit)
+    halves = ways[::2], ways[1::2]
+    if all(halves):
         inside = [
-            _within(ours, theirs.min(0) - room, theirs.max(0) + room)
+            _within(np.concatenate(ours), *_span([begun, *theirs], room))
             for ours, theirs in (halves, halves[::-1])
         ]  # fmt: skip
         unit = "the same of one half of the true rows, where the other half goes"
-        run.figure(
-            f"physical_range_fraction_{STEPS}_physics", float(np.concatenate(inside).mean()), n=len(true), unit=unit
-        )
+        name = f"physical_range_fraction_{STEPS}_physics"
+        run.figure(name, float(np.concatenate(inside).mean()), n=len(true), unit=unit)
+
+
+def _span(parts: list[np.ndarray], room: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the largest of every sensor in ``parts``, each ``(n, S)``, with ``room`` beyond."""
+    rows = np.concatenate(parts)
+    return rows.min(0) - room, rows.max(0) + room
 
 
 def _share(

@@ -81,6 +81,7 @@ def test_where_physics_does_not_go_is_not_physical(
     truth = long_dream._followed(env := PhysicsEnv("cartpole-swingup"), model.contexts.physics[0].numpy(), 0)
     env.close()
     shown = torch.as_tensor(truth[-1])
+    model.contexts.sensors = torch.as_tensor(truth[:1]).repeat(len(model.contexts), 1)
 
     def sensors(state: dict[str, torch.Tensor]) -> torch.Tensor:
         rows = shown.repeat(len(state["age"]), 1)
