@@ -24,7 +24,7 @@ LAYERS = [
     {"train"},
     {"envs"},
     {"audits", "agents"},
-    {"commands", "auditing", "audit_tables", "compose", "cli"},
+    {"commands", "auditing", "audit_films", "audit_page", "audit_plots", "audit_tables", "compose", "cli"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 NEEDS = {  # of all that lies below, these packages may see no more

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from videosim.run import Run
@@ -17,16 +17,15 @@ NUMBERS = ("value", "low", "high", "n")
 def show(measured: Mapping[str, Any], wanted: Mapping[str, Mapping[str, str]], judged: Score, run: Run) -> None:
     """Add the tables of one run to it; ``measured`` is what measurements.json holds."""
     reports, controls = measured["worlds"], measured["controls"]
-    audits = list(dict.fromkeys(audit for report in reports.values() for audit in report["audits"] if audit != "A0"))
-    audits.sort(key=lambda audit: int(audit[1:]))
+    audits = in_order({audit for report in reports.values() for audit in report["audits"]} - {"A0"})
     run.table(
         f"push, size {measured['size']}; ? is inconclusive, * has a note, ! is not what the control must get",
         ("world", *audits),
         [(name, *(_cell(report, audit, wanted.get(name, {})) for audit in audits)) for name, report in reports.items()],
     )
-    notes = [(name, *row) for name, report in reports.items() for row in _notes(report)]
-    if notes:
-        run.table("notes", ("world", "audits", "note"), notes)
+    noted = [(name, *row) for name, report in reports.items() for row in notes(report)]
+    if noted:
+        run.table("notes", ("world", "audits", "note"), noted)
     for name, report in reports.items():
         if name not in controls:
             run.table(name, ("metric", *NUMBERS, "verdict", "n wanted"), _figures(report))
@@ -63,13 +62,18 @@ def verdicts(report: Mapping[str, Any]) -> dict[str, str]:
     return {name: result["verdict"] for name, result in report["audits"].items()}
 
 
+def in_order(audits: Collection[str]) -> list[str]:
+    """By number: A9 before A14."""
+    return sorted(audits, key=lambda audit: int(audit[1:]))
+
+
 def _cell(report: Mapping[str, Any], audit: str, wanted: Mapping[str, str]) -> str:
     found = verdicts(report).get(audit, "")
     wrong = " !" if found and wanted.get(audit, found) != found else ""
     return SHORT.get(found, found) + ("*" if audit in report["notes"] else "") + wrong
 
 
-def _notes(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+def notes(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Every note once, behind the audits it is about."""
     about: dict[str, list[str]] = {}
     for audit, note in report["notes"].items():

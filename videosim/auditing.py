@@ -11,9 +11,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from videosim.audit_films import model_films
+from videosim.audit_page import page
 from videosim.audit_tables import show, verdicts
 from videosim.config import AuditConfig, LedgerConfig
 from videosim.errors import VideoSimError
+from videosim.report import Film, write_report
 from videosim.run import Run, write_atomically
 
 if TYPE_CHECKING:
@@ -23,11 +26,13 @@ MEASUREMENTS = "measurements.json"
 
 
 def audit(cfg: AuditConfig, run: Run) -> None:
-    """``videosim audit``: the audits of the push scene on a model and on controls, into ``measurements.json``. A world
-    that was examined before the command was interrupted is not examined again."""
+    """``videosim audit``: the audits of the push scene on a model and on controls, into ``measurements.json`` and
+    ``report.html``. A world that was examined before the command was interrupted is not examined again."""
     from videosim.audits.catalogue import AUDITS
     from videosim.audits.exam import Exam, fits
+    from videosim.audits.ledger import join, load_claims
     from videosim.audits.matrix import expected, score
+    from videosim.audits.verdict import load_bars
     from videosim.envs.physics import PhysicsEnv
 
     began, wanted = time.monotonic(), expected()
@@ -66,8 +71,6 @@ def audit(cfg: AuditConfig, run: Run) -> None:
             bar.advance()
     judged = score({name: verdicts(reports[name]) for name in controls}, wanted)
     ladders = _graded(exam, cfg, run) if cfg.controls == ["all"] else []
-    exam.close()
-
     run.figures["probe_floor_fraction"] = exam.instrument.result.findings["floor_fraction"].estimate.to_dict()
     if len(names) == 1:
         for audit in AUDITS.values():
@@ -94,6 +97,12 @@ def audit(cfg: AuditConfig, run: Run) -> None:
     }
     write_atomically(run.folder / MEASUREMENTS, json.dumps(measurements, indent=1) + "\n")
     show(measurements, wanted, judged, run)
+    run.say("filming")
+    films = [film for name, (model, _) in models.items() for film in _films(exam, name, model, reports[name], run)]
+    exam.close()
+    entries = join([c for c in load_claims() if c.model in models], [measurements], load_bars("full").sha256)
+    write_report(run.folder / "report.html", page(measurements, wanted, judged, exam.bars, entries, films))
+    run.say(f"report: {run.folder / 'report.html'}")
 
 
 def ledger(cfg: LedgerConfig, run: Run) -> None:
@@ -129,9 +138,8 @@ def _loaded(checkpoint: str) -> tuple[Any, str]:
 
 def _kept(exam: Exam, key: str, cfg: AuditConfig, run: Run, make: Callable[[], Any]) -> Any:
     """What ``make`` makes, JSON types, kept in the run folder under all that determines it."""
-    label = "".join(letter if letter.isalnum() else "-" for letter in key)
     hashes = f"{exam.bars.sha256[:8]}-{exam.scene_sha256[:8]}"
-    path = run.folder / "worlds" / f"{label}-{cfg.size}-{cfg.seed}-{hashes}.json"
+    path = run.folder / "worlds" / f"{_label(key)}-{cfg.size}-{cfg.seed}-{hashes}.json"
     if path.is_file():
         return json.loads(path.read_text())
     made = make()
@@ -163,6 +171,18 @@ def _compared(exam: Exam, models: Mapping[str, Any]) -> dict[str, Any]:
             for audit, rows in differences.items()
         },
     }
+
+
+def _films(exam: Exam, name: str, model: Any, report: Mapping[str, Any], run: Run) -> list[Film]:
+    """None where the kept report is of an earlier version, which did not note the episodes' breaks."""
+    breaks = report["audits"]["A1"]["details"].get("breaks")
+    folder = run.folder / "films" / _label(name)
+    return [] if breaks is None else model_films(exam.bench, name, model, breaks, folder)
+
+
+def _label(key: str) -> str:
+    """For a file's name."""
+    return "".join(letter if letter.isalnum() else "-" for letter in key)
 
 
 def _graded(exam: Exam, cfg: AuditConfig, run: Run) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from videosim.run import plain, write_atomically
 from videosim.video import MAX_BYTES
 
 CARDS = 4  # figures shown large when the report names none
+LINE = 40  # letters from which a cell is prose, and broken into lines
 VERDICTS = {"PASS": "pass", "FAIL": "fail", "INCONCLUSIVE": "open"}
 
 
@@ -32,9 +33,20 @@ class Film:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class Badge:
+    """A table's cell that says something in a word and, by its ``kind`` (pass, fail, open), in colour. ``below``: small
+    print. ``odd``: it is not what it should be, and outlined."""
+
+    said: str
+    kind: str
+    below: str = ""
+    odd: bool = False
+
+
 @dataclass
 class Table:
-    """Rows of text and numbers under column names."""
+    """Rows of text, numbers and badges under column names."""
 
     title: str
     columns: Sequence[str]
@@ -52,6 +64,7 @@ class Report:
     labels    figure name -> words; a name without is spelled out from itself
     bars      figure name -> the least value asked of it; the interval's lower end must clear it to pass
     plots     mappings as ``plots.svg`` takes them, each with a ``title`` and perhaps a ``note``
+    leading   tables that come before films and plots
     """
 
     title: str
@@ -63,6 +76,7 @@ class Report:
     films: Sequence[Film] = ()
     plots: Sequence[Mapping[str, Any]] = ()
     tables: Sequence[Table] = ()
+    leading: Sequence[Table] = ()
 
 
 def write_report(path: Path | str, report: Report) -> None:
@@ -81,6 +95,7 @@ def render(report: Report) -> str:
         f"<header><p class=kicker>videosim {escape(str(report.result.get('command', '')))}</p><h1>{heading}</h1>",
         f"<p class=lead>{escape(report.summary)}</p></header>" if report.summary else "</header>",
         _cards(report, figures),
+        "".join(_section(t.title, _table(t.columns, t.rows, t.note)) for t in report.leading),
         _section("Films", "".join(_film(film) for film in report.films), "films"),
         _section("Plots", "".join(_plot(plot, f"plot{i}") for i, plot in enumerate(report.plots)), "plots"),
         "".join(_section(t.title, _table(t.columns, t.rows, t.note)) for t in report.tables),
@@ -146,9 +161,17 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], note: str) -> 
     head = "".join(f"<th scope=col>{escape(str(c))}</th>" for c in columns)
     body = ""
     for first, *rest in rows:
-        cells = "".join(f"<td>{_number(c)}</td>" for c in rest)
+        cells = "".join(_cell(c) for c in rest)
         body += f"<tr><th scope=row>{_number(first)}</th>{cells}</tr>"
     return _scrolling(head, body) + _note(note)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, Badge):
+        below = f"<small>{escape(value.below)}</small>" if value.below else ""
+        return f"<td class='said {value.kind}{' odd' if value.odd else ''}'><b>{escape(value.said)}</b>{below}</td>"
+    prose = " class=prose" if isinstance(value, str) and len(value) > LINE else ""
+    return f"<td{prose}>{_number(value)}</td>"
 
 
 def _scrolling(head: str, body: str) -> str:
@@ -247,7 +270,12 @@ svg{display:block;width:100%;height:auto}.scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:.93rem;font-variant-numeric:tabular-nums}
 th,td{padding:9px 14px 9px 0;border-bottom:1px solid var(--rule);text-align:right;vertical-align:top;white-space:nowrap}
 thead th{color:var(--faint);font-weight:500}th:first-child,tr .text{text-align:left}tbody th{font-weight:500}
-tbody th{white-space:normal;min-width:9em}
+tbody th{white-space:normal;min-width:9em;position:sticky;left:0;background:var(--paper)}
+td.prose{white-space:normal;text-align:left;min-width:18em}
+td.said{text-align:center;padding:7px 8px;font-size:.78rem;border:2px solid var(--paper)}
+td.said b{display:block;font-weight:650}td.said small{color:var(--faint);font-size:.72rem}
+td.pass,td.fail,td.open{background:color-mix(in srgb,currentColor 13%,transparent)}
+td.odd{outline:2px solid var(--fail);outline-offset:-3px}td.odd small{color:var(--fail);font-weight:650}
 th code{display:block;color:var(--faint);font-size:.76rem;font-weight:400;overflow-wrap:anywhere}
 details{border-bottom:1px solid var(--rule);padding:8px 0}
 summary{cursor:pointer}pre{overflow-x:auto;font-size:.82rem}

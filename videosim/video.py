@@ -19,9 +19,9 @@ from videosim.run import write_atomically
 
 SCALE = 4
 MAX_BYTES = 2_000_000  # of one film: a report holds several
-GAP = 8
+GAP, EDGE = 8, 4
 LABEL_HEIGHT = 26
-GROUND, INK, FAINT = (18, 20, 24), (236, 238, 242), (150, 156, 168)
+GROUND, INK, FAINT, RED = (18, 20, 24), (236, 238, 242), (150, 156, 168), (230, 60, 50)
 
 
 def difference(physics: np.ndarray, dream: np.ndarray) -> np.ndarray:
@@ -37,12 +37,16 @@ def comparison(physics: np.ndarray, dream: np.ndarray, captions: Sequence[str] |
 
 
 def side_by_side(
-    panels: Mapping[str, np.ndarray], captions: Sequence[str] | None = None, scale: int = SCALE
+    panels: Mapping[str, np.ndarray],
+    captions: Sequence[str] | None = None,
+    scale: int = SCALE,
+    marks: Mapping[str, int] | None = None,
 ) -> np.ndarray:
     """Films uint8 (T, H, W, 3) next to each other under their labels: uint8 (T, H', W', 3), both sides even.
 
     captions  one text a frame, drawn small at the right end of the label row, e.g. ``"1.48 s"``
     scale     enlargement of the panels by whole pixels
+    marks     panel -> the frame, from 0, from which on a red frame is drawn around it, outside its pixels
     """
     steps, height, width = _same_size(panels)
     if captions is not None and len(captions) != steps:
@@ -55,7 +59,10 @@ def side_by_side(
     for left, label in zip(lefts, panels, strict=True):
         draw.text((left, LABEL_HEIGHT / 2), label, INK, _font(14), anchor="lm")
     film = np.repeat(np.asarray(canvas)[None], steps, axis=0)
-    for left, frames in zip(lefts, panels.values(), strict=True):
+    for left, (label, frames) in zip(lefts, panels.items(), strict=True):
+        if label in (marks or {}):
+            rows = slice(LABEL_HEIGHT - EDGE, LABEL_HEIGHT + row + EDGE)
+            film[marks[label] :, rows, left - EDGE : left + column + EDGE] = RED  # type: ignore[index]
         film[:, LABEL_HEIGHT : LABEL_HEIGHT + row, left : left + column] = _enlarge(frames, scale)
     for t, caption in enumerate(captions or ()):
         head = Image.fromarray(film[t, :LABEL_HEIGHT])

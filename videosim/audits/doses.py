@@ -89,12 +89,13 @@ def audit_doses(viewing: Viewing) -> Result:
             answers.append(float((place[1] - place[0]) @ lane.way))
         rows.append(np.stack([np.nan_to_num(answers), lane.moved]))
     answered = np.stack(rows)  # (n, 2, DOSES)
+    details = {"answers_m": answered[:, 0].tolist(), "true_m": answered[:, 1].tolist()}
     samples = {
         "slope": Sample(answered, lambda part: _line(part)[0]),
         "r2": Sample(answered, lambda part: _line(part)[1]),
         "staircase": Sample(answered, _staircase),
     }
-    return viewing.judge("A6", samples, {"answers_m": answered[:, 0].tolist()})
+    return viewing.judge("A6", samples, details)
 
 
 def _line(answered: np.ndarray) -> tuple[float, float]:

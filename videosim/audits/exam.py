@@ -75,10 +75,10 @@ class Exam:
                 f"{', '.join(self.instrument.result.failed) or 'too few episodes'}); "
                 "use a larger size, or mend the reader"
             )
-        self._bench = Bench(truth, self.instrument, self.bars, seed)
+        self.bench = Bench(truth, self.instrument, self.bars, seed)
 
     def close(self) -> None:
-        self._bench.truth.close()
+        self.bench.truth.close()
 
     def examine(self, world: World, audits: Collection[str] = tuple(AUDITS)) -> Report:
         """Run ``audits`` on ``world``. VideoSimError where it is not a world of this scene, or an audit is unknown."""
@@ -86,7 +86,7 @@ class Exam:
         if unknown:
             raise VideoSimError(f"there is no audit {unknown[0]!r} for the push scene; choose {', '.join(AUDITS)}")
         fits(world.spec, self.spec, world.name)
-        viewing = Viewing(world, self._bench)
+        viewing = Viewing(world, self.bench)
         results = {"A0": self.instrument.result}
         results |= {name: audit.run(viewing) for name, audit in AUDITS.items() if name in audits}
         notes = {name: note for name, result in results.items() if (note := _note(name, result, results))}
@@ -99,7 +99,7 @@ class Exam:
         for name, result in second.results.items():
             samples = first.results[name].samples if name in first.results else {}
             for metric, sample in result.samples.items():
-                rng = np.random.default_rng(self._bench.seed)
+                rng = np.random.default_rng(self.bench.seed)
                 apart = sample.minus(samples[metric], rng, self.bars.sizes["resamples"]) if metric in samples else None
                 if apart is not None:
                     found.setdefault(name, {})[metric] = apart

@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -115,9 +115,12 @@ def _path(read: Reading) -> tuple[float, int]:
 
 def draw_cases(bench: Bench) -> list[Case]:
     """Episodes of random and of scripted actions."""
-    sizes = bench.bars.sizes
-    numbers = range(FIRST_NUMBER, FIRST_NUMBER + sizes["identity_episodes"])
-    return [bench.truth.case(number, sizes["identity_frames"]) for number in numbers]
+    return [draw_case(bench, episode) for episode in range(bench.bars.sizes["identity_episodes"])]
+
+
+def draw_case(bench: Bench, episode: int) -> Case:
+    """One of them, from 0."""
+    return bench.truth.case(FIRST_NUMBER + episode, bench.bars.sizes["identity_frames"])
 
 
 def true_paths(bench: Bench) -> np.ndarray:
@@ -152,6 +155,9 @@ def audit_identity(viewing: Viewing) -> Result:
         "mean_survival": survival.mean,
         "kinds": dict(Counter(b.kind for b in breaks if b is not None)),
         "curve": survival.curve.tolist(),
+        "curve_low": survival.low.tolist(),
+        "curve_high": survival.high.tolist(),
+        "breaks": [None if b is None else asdict(b) for b in breaks],  # of each episode
     }
     result = viewing.judge("A1", samples, details)
     return replace(result, note=UNMOVED) if result.findings["motion_ratio"].verdict == FAIL else result

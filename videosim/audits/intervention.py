@@ -94,10 +94,7 @@ def draw_interventions(bench: Bench) -> Interventions:
         rng = np.random.default_rng([number, 2])
         if len(choices) < wanted:
             tried += 1
-            start, _ = truth.start(number)
-            size = truth.env.world_spec.action.size
-            policies = [wander(rng, size) for _ in range(BRANCHES)]
-            asked = np.stack([[policy(np.zeros(0)) for _ in range(far)] for policy in policies])
+            start, asked = _branches(bench, number, rng)
             if _apart(_fork(truth, start, asked[:, :steps], stride=steps)) >= APART * e0_m:
                 late = _fork(truth, start, asked, stride=far)
                 told = _apart(late) >= APART * e0_m
@@ -118,6 +115,24 @@ def draw_interventions(bench: Bench) -> Interventions:
             "ask for more intervention_states in the bar file"
         )
     return Interventions(choices, fans, onsets, nulls, 1.0 - len(choices) / max(tried, 1))
+
+
+def first_fork(bench: Bench) -> Fork:
+    """The first start whose futures are apart, as ``draw_interventions`` takes it, followed to the far horizon."""
+    steps, wanted = (bench.bars.sizes[f"intervention_{what}"] for what in ("frames", "states"))
+    for number in range(FIRST_NUMBER, FIRST_NUMBER + TRIES * wanted):
+        start, asked = _branches(bench, number, np.random.default_rng([number, 2]))
+        if _apart(_fork(bench.truth, start, asked[:, :steps], stride=steps)) >= APART * bench.e0_m:
+            return _fork(bench.truth, start, asked)
+    raise VideoSimError("no start's futures differ; ask for more intervention_states in the bar file")
+
+
+def _branches(bench: Bench, number: int, rng: np.random.Generator) -> tuple[Start, np.ndarray]:
+    """Start ``number`` and BRANCHES wanderings from it to the far horizon, (K, T, A)."""
+    start, _ = bench.truth.start(number)
+    policies = [wander(rng, bench.truth.env.world_spec.action.size) for _ in range(BRANCHES)]
+    far = bench.bars.sizes["intervention_far_frames"]
+    return start, np.stack([[policy(np.zeros(0)) for _ in range(far)] for policy in policies])
 
 
 def _fork(truth: Truth, start: Start, actions: np.ndarray, stride: int = 1) -> Fork:
@@ -155,9 +170,8 @@ def audit_intervention(viewing: Viewing) -> Result:
         shown = [film(world, fork.start, branch, at) for branch in fork.actions]
         return np.stack([bench.reader.read(frames).position for frames in shown])
 
-    chosen, late = [], []
+    chosen, late, steps = [], [], bench.bars.sizes["intervention_frames"]
     for fork, far in interventions.choices:
-        steps = fork.actions.shape[1]
         seen = answers(far or fork, {*range(steps + 1), (far or fork).actions.shape[1]})
         chosen.append((fork, seen[:, : steps + 1]))
         if far is not None:
@@ -180,6 +194,9 @@ def audit_intervention(viewing: Viewing) -> Result:
         "states": len(chosen),
         "discarded": interventions.discarded,
         "far_states": len(late),
+        "cai4_by_frame": [
+            float(np.mean([_identified(fork, seen, frame) for fork, seen in chosen])) for frame in range(steps + 1)
+        ],
         "cai4_early": float(np.mean([_identified(fork, seen, EARLY) for fork, seen in chosen])),
         "cai16_stress": float(np.mean(fans)) if fans else None,
     }

@@ -1,0 +1,212 @@
+"""The page of an audit: it holds every verdict and no bar of its own; films of a model mark the break where it is."""
+
+from __future__ import annotations
+
+import copy
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from videosim.audit_films import PANELS_SCALE, branch_film, break_film, by_break
+from videosim.audit_page import page, words
+from videosim.audit_tables import verdicts
+from videosim.audits.audit import Bench
+from videosim.audits.identity import draw_case, first_break
+from videosim.audits.intervention import first_fork
+from videosim.audits.ledger import join, load_claims
+from videosim.audits.matrix import score
+from videosim.audits.verdict import FAIL, INCONCLUSIVE, PASS, load_bars
+from videosim.audits.world import PhysicsWorld, film
+from videosim.report import render
+from videosim.video import EDGE, GAP, LABEL_HEIGHT, RED, mp4_bytes
+
+BARS = load_bars("smoke")
+WANTED = {"oracle": {"A1": PASS, "A3": PASS, "A6": PASS}, "lag": {"A1": PASS, "A3": FAIL}}
+
+
+def report(said: dict[str, str], notes: dict[str, str] | None = None) -> dict[str, Any]:
+    """Of a world, with the details that plots are drawn from."""
+    frames, near = BARS.sizes["identity_frames"] + 1, BARS.sizes["intervention_frames"] + 1
+    details: dict[str, Any] = {
+        "A1": {"curve": [1.0] * frames, "curve_low": [0.8] * frames, "curve_high": [1.0] * frames},
+        "A3": {"cai4_by_frame": [0.25 + 0.75 * t / near for t in range(near)]},
+        "A6": {"true_m": [[0.01 * i for i in range(15)]] * 2, "answers_m": [[0.02 * i for i in range(15)]] * 2},
+        "A9": {"error_floors": [1.0 + i for i in range(8)]},
+    }
+    audits = {}
+    for audit, verdict in {"A0": PASS, **said}.items():
+        found = {"value": 0.123456, "low": 0.1, "high": None, "n": 6, "unit": "", "verdict": verdict}
+        if verdict == INCONCLUSIVE:
+            found["n_wanted"] = 4321
+        metrics = {metric: dict(found) for metric in BARS.audits[audit]}
+        audits[audit] = {"verdict": verdict, "metrics": metrics, "details": details.get(audit, {})}
+    return {"audits": audits, "notes": notes or {}}
+
+
+def measured(**changes: Any) -> dict[str, Any]:
+    worlds = {
+        "push": report({"A1": PASS, "A3": INCONCLUSIVE, "A9": FAIL}, {"A1": "not gated <through>: A3 failed"}),
+        "oracle": report({"A1": PASS, "A3": PASS, "A6": PASS}),
+        "lag": report({"A1": PASS, "A3": FAIL}),
+    }
+    run = {
+        **{"command": "audit", "figures": {"cai4_h16": {"value": 0.5, "low": 0.4, "high": 0.6, "n": 6, "unit": ""}}},
+        **{"size": "smoke", "bars_sha256": BARS.sha256, "scene_sha256": "of-the-scene", "weights": {"push": "w"}},
+        **{"worlds": worlds, "differences": {}, "controls": ["oracle", "lag"], "controls_wrong": [], "graded": []},
+    }
+    return copy.deepcopy(run | changes)
+
+
+def shown(run: dict[str, Any]) -> str:
+    judged = score({name: verdicts(run["worlds"][name]) for name in run["controls"]}, WANTED)
+    claims = [claim for claim in load_claims() if claim.model in run["weights"]]
+    return render(page(run, WANTED, judged, BARS, join(claims, [run], BARS.sha256), []))
+
+
+def section(text: str, title: str) -> str:
+    return text.split(f"<h2>{title}</h2>")[1].split("</section>")[0]
+
+
+def cells(text: str, title: str) -> dict[str, list[str]]:
+    """First cell of each row -> the others, as text without tags."""
+    rows = re.findall(r"<tr>(.*?)</tr>", section(text, title).split("<tbody>")[1])
+    found = [[re.sub(r"<[^>]*>", " ", cell).split() for cell in re.split(r"</t[hd]>", row)[:-1]] for row in rows]
+    return {" ".join(first): [" ".join(cell) for cell in rest] for first, *rest in found}
+
+
+# --- the page --------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_holds_every_verdict_and_what_it_must_be() -> None:
+    text = shown(measured())
+    assert cells(text, "Verdicts") == {
+        "push": ["PASS*", "INCONCLUSIVE", "–", "FAIL"],
+        "oracle": ["PASS must PASS", "PASS must PASS", "PASS must PASS", "–"],
+        "lag": ["PASS must PASS", "FAIL must FAIL", "–", "–"],
+    }
+    assert "odd" not in section(text, "Verdicts")
+    assert (
+        "push passes 1 of 3 audits, fails 1 and leaves 1 open" in text and "Of 5 verdicts on 2 controls 5 are" in text
+    )
+    assert "not gated &lt;through&gt;: A3 failed" in text
+    metrics = cells(text, "push, metric by metric")
+    assert len(metrics) == sum(len(BARS.audits[audit]) for audit in ("A1", "A3", "A9"))
+    assert metrics["A3 cai4"] == ["≥ 0.95, interval ≥ 0.6", "0.123", "0.1 to –", "6", "INCONCLUSIVE", "4,321"]
+
+
+def test_a_wrong_control_is_outlined_and_voids_what_it_was_asked_about() -> None:
+    run = measured(controls_wrong=[["lag", "A3", "FAIL", "PASS"]])
+    run["worlds"]["lag"] = report({"A1": PASS, "A3": PASS})
+    text = shown(run)
+    table = section(text, "Verdicts")
+    (odd,) = re.findall(r"<td class='said [a-z]+ odd'>.*?</td>", table)
+    assert "PASS" in odd and "must FAIL" in odd
+    assert "Of 5 verdicts on 2 controls 4 are" in text and "A3 erred about a control" in text
+    ledger = section(text, "Claims, and what was measured of them")
+    assert "void" in ledger and "gave the control lag the wrong verdict" in ledger
+
+
+def test_every_bar_on_the_page_is_of_the_bar_file() -> None:
+    text = shown(measured())
+    stated = {words(bar) for rows in BARS.audits.values() for bar in rows.values()}
+    for title in ("push, metric by metric", "The instrument"):
+        assert {row[0] for row in cells(text, title).values()} <= stated
+    signs = re.findall(r"[≥≤] [\d.]+", re.sub(r"<style>.*</style>", "", text))
+    assert set(signs) <= {sign for said in stated for sign in re.findall(r"[≥≤] [\d.]+", said)}
+    other = copy.deepcopy(BARS.audits["A3"]["cai4"])
+    assert words(other) == "≥ 0.95, interval ≥ 0.6" and words(BARS.audits["A6"]["slope"]) == "0.95 to 1.05"
+
+
+def test_the_page_fetches_nothing_and_draws_what_was_stored() -> None:
+    text = shown(measured(graded=[{"control": "lag", "audit": "A3", "figure": "latency", "numbers": [0, 1, 2, 3, 4],
+                                   "figures": [0.0, 1.0, 2.0, 3.0, 4.0], "spearman": 1.0}]))  # fmt: skip
+    links = re.findall(r"\b(?:src|href|xlink:href|action|data)=\"([^\"]*)\"", text)
+    assert all(link.startswith(("data:", "#")) for link in links) and "<script" not in text and "@import" not in text
+    assert text.count("<svg") == 5
+    assert "chance" in text and "attenuated" not in section(text, "Plots")
+
+
+def test_what_was_not_run_leaves_no_empty_figure() -> None:
+    run = measured(controls=[])
+    run["worlds"] = {"push": report({"A7": FAIL})}
+    text = shown(run)
+    assert "<svg" not in text and "nothing shows that the audits could have found a fault" in text
+    kept = measured()
+    for world in kept["worlds"].values():  # of a version that stored less
+        for result in world["audits"].values():
+            result["details"] = {}
+    assert "<svg" not in shown(kept)
+
+
+# --- films -----------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(0, 9)), min_size=1, max_size=20))
+@settings(max_examples=50, deadline=None)
+def test_the_worst_breaks_first_and_the_best_last(first) -> None:
+    picked = by_break(first)
+    ends = [99 if frame is None else frame for frame in first]
+    best, median, worst = (ends[picked[place]] for place in ("best", "median", "worst"))
+    assert best == max(ends) and worst == min(ends) and median == sorted(ends, reverse=True)[len(ends) // 2]
+
+
+def red_from(strip: np.ndarray, panel: int, width: int) -> list[bool]:
+    """For each frame, whether there is red left of the ``panel``-th picture, and nowhere else between pictures."""
+    left = GAP + panel * (width * PANELS_SCALE + GAP)
+    red = (strip[:, LABEL_HEIGHT + 5] == RED).all(-1)
+    sides = {*range(left - EDGE, left), *range(left + width * PANELS_SCALE, left + width * PANELS_SCALE + EDGE)}
+    marked = [set(np.flatnonzero(row)) for row in red]
+    assert all(found in (set(), sides) for found in marked)
+    return [bool(found) for found in marked]
+
+
+@given(broke=st.one_of(st.none(), st.integers(0, 8)), seed=st.integers(0, 99))
+@settings(max_examples=20, deadline=None)
+def test_the_red_frame_begins_at_the_break_and_hides_no_pixel(broke, seed) -> None:
+    truth, dream = np.random.default_rng(seed).integers(0, 200, (2, 9, 16, 16, 3), dtype=np.uint8)
+    strip = break_film({"truth": truth}, dream, broke)
+    assert red_from(strip, 1, 16) == [broke is not None and t >= broke for t in range(9)]
+    left = GAP + 16 * PANELS_SCALE + GAP
+    small = strip[:, LABEL_HEIGHT::PANELS_SCALE, left::PANELS_SCALE][:, :16, :16]
+    np.testing.assert_array_equal(small, dream)
+
+
+@pytest.fixture(scope="module")
+def bench() -> Any:
+    from videosim.audits.instrument import audit_instrument
+    from videosim.audits.truth import Truth
+
+    truth = Truth()
+    yield Bench(truth, audit_instrument(truth, BARS, np.random.default_rng(0)), BARS, 0)
+    truth.close()
+
+
+@pytest.mark.parametrize("gone", [5, 11])
+def test_a_film_is_marked_from_the_frame_at_which_a_known_world_breaks(bench, gone) -> None:
+    """The red ball is taken away at frame ``gone`` of a start that shows it."""
+    case = next(c for c in map(cache(lambda e: draw_case(bench, e)), range(9)) if (c.truth.share[:, 1] > 0.9).all())
+    world = PhysicsWorld(f"control:vanish{gone}")
+    seen = film(world, case.start, case.actions)
+    world.close()
+    broke = first_break(bench.reader.read(seen), case.truth.share, case.truth.position[0])
+    strip = break_film({"truth": case.truth.frames}, seen, broke.frame)
+    assert red_from(strip, 1, 64) == [t >= gone for t in range(len(seen))]
+    assert len(mp4_bytes(strip, 25)) <= 2_000_000
+
+
+def test_branches_of_truth_stand_above_those_of_the_world(bench, tmp_path: Path) -> None:
+    world, fork = PhysicsWorld("control:oracle"), first_fork(bench)
+    grid = branch_film(world, fork)
+    world.close()
+    assert len(grid) == BARS.sizes["intervention_far_frames"] + 1
+    above, below = np.split(grid, 2, axis=1)
+    np.testing.assert_array_equal(above[:, LABEL_HEIGHT:], below[:, LABEL_HEIGHT:])
+    column = 64 * PANELS_SCALE + GAP
+    first, second = (above[-1, LABEL_HEIGHT:, GAP + i * column : (i + 1) * column] for i in range(2))
+    assert (first != second).any()

@@ -1,0 +1,99 @@
+"""Films of an audited model beside the truth. The audit's own figures choose what is shown: nobody picks an episode."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from videosim.report import Film
+from videosim.run import write_atomically
+from videosim.video import SCALE, difference, mp4_bytes, side_by_side
+
+if TYPE_CHECKING:
+    from videosim.audits.audit import Bench
+    from videosim.audits.intervention import Fork
+    from videosim.audits.world import World
+
+PANELS_SCALE = SCALE - 1  # four panels are to fit a page
+NOTE = (
+    "The model sees the frames that lead to the start, then dreams on under the same actions. Codec: the true frames "
+    "encoded and decoded again, the best that any model behind this codec can show. The red frame begins where the "
+    "reader finds the first break of an object's identity (A1)."
+)
+BRANCHES_NOTE = (
+    "One state, and from it four random action sequences. Above what they truly lead to, below what the model shows; "
+    "every picture below should be that above it. The first start whose true futures differ is shown."
+)
+
+
+def model_films(
+    bench: Bench, name: str, model: Any, breaks: Sequence[Mapping[str, Any] | None], folder: Path
+) -> list[Film]:
+    """The best, median and worst of A1's episodes by their first break, and the branches of one state. Kept as
+    ``folder/<episode>.mp4`` too.
+
+    breaks  of each episode as A1's details hold them: ``frame``, ``kind`` and ``name`` of the first break, or None
+    """
+    from videosim.audits.identity import draw_case
+    from videosim.audits.intervention import first_fork
+    from videosim.audits.world import DreamWorld, film
+
+    world = DreamWorld(model)
+    fps, films = 1.0 / world.spec.dt_s, []
+    for place, episode in by_break([None if b is None else int(b["frame"]) for b in breaks]).items():
+        case, broke = draw_case(bench, episode), breaks[episode]
+        shown = break_film(
+            {"truth": case.truth.frames, "codec": _through(model, case.truth.frames)},
+            film(world, case.start, case.actions),
+            None if broke is None else int(broke["frame"]),
+        )
+        said = f"{broke['kind']} of {broke['name']} at frame {broke['frame']}" if broke else "no break"
+        title = f"{name}, {place} of {len(breaks)} episodes by first break: {said}"
+        films.append(_keep(folder / f"{place}.mp4", title, shown, fps, NOTE))
+    grid = branch_film(world, first_fork(bench))
+    films.append(_keep(folder / "branches.mp4", f"{name}, four futures of one state", grid, fps, BRANCHES_NOTE))
+    world.close()
+    return films
+
+
+def by_break(first: Sequence[int | None]) -> dict[str, int]:
+    """ "best", "median" and "worst" -> episode, by the frame of its first break, None being none; ties by number."""
+    order = np.argsort([-math.inf if frame is None else -frame for frame in first], kind="stable")
+    return {"best": int(order[0]), "median": int(order[len(order) // 2]), "worst": int(order[-1])}
+
+
+def break_film(beside: Mapping[str, np.ndarray], shown: np.ndarray, broke: int | None) -> np.ndarray:
+    """Films uint8 (T, H, W, 3), ``beside`` a world's own one ``shown`` and its difference from "truth", as one strip;
+    from frame ``broke`` on a red frame around what the world shows."""
+    panels = {**beside, "model": shown, "difference": difference(beside["truth"], shown)}
+    captions = [f"frame {t}" for t in range(len(shown))]
+    return side_by_side(panels, captions, PANELS_SCALE, {} if broke is None else {"model": broke})
+
+
+def branch_film(world: World, fork: Fork) -> np.ndarray:
+    """The true futures of ``fork`` in one row, the world's in the next: uint8 (T+1, H', W', 3)."""
+    from videosim.audits.world import film
+
+    numbers = range(1, len(fork.actions) + 1)
+    true = {f"truth {i}": truth.frames for i, truth in zip(numbers, fork.truths, strict=True)}
+    shown = {f"model {i}": film(world, fork.start, branch) for i, branch in zip(numbers, fork.actions, strict=True)}
+    captions = [f"frame {t}" for t in range(fork.actions.shape[1] + 1)]
+    rows = [side_by_side(true, captions, PANELS_SCALE), side_by_side(shown, None, PANELS_SCALE)]
+    return np.concatenate(rows, axis=1)
+
+
+def _through(model: Any, frames: np.ndarray) -> np.ndarray:
+    import torch
+
+    with torch.no_grad():
+        return model.decode(model.encode(torch.as_tensor(frames))).cpu().numpy()
+
+
+def _keep(path: Path, title: str, film: np.ndarray, fps: float, note: str) -> Film:
+    content = mp4_bytes(film, fps)
+    write_atomically(path, content)
+    return Film(title, content, note)
