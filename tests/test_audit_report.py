@@ -107,7 +107,7 @@ def test_a_wrong_control_is_outlined_and_voids_what_it_was_asked_about() -> None
     table = section(text, "Verdicts")
     (odd,) = re.findall(r"<td class='said [a-z]+ odd'>.*?</td>", table)
     assert "PASS" in odd and "must FAIL" in odd
-    assert "Of 5 verdicts on 2 controls 4 are" in text and "A3 erred about a control" in text
+    assert "Of 5 verdicts on 2 controls 4 are" in text and "Void, for having erred about a control: A3." in text
     ledger = section(text, "Claims, and what was measured of them")
     assert "void" in ledger and "gave the control lag the wrong verdict" in ledger
 

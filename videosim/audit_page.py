@@ -37,7 +37,7 @@ def page(
     """
     models = [name for name in measured["worlds"] if name not in measured["controls"]]
     figures = measured["figures"]
-    asked = [*_headline(bars), "control_sensitivity", "control_specificity", "probe_floor_fraction"]
+    asked = [*_headline(bars), "control_sensitivity", "control_specificity"]
     return Report(
         title=f"Audit of {' and '.join(models)}" if models else "Audit of the audits",
         result=measured,
@@ -76,7 +76,7 @@ def _summary(measured: Mapping[str, Any], judged: Score, models: Sequence[str]) 
         said.append("No control was asked, so nothing shows that the audits could have found a fault.")
     if judged.wrong:
         audits = in_order({audit for _, audit, *_ in judged.wrong})
-        said.append(f"{', '.join(audits)} erred about a control: what they say of a model counts for nothing here.")
+        said.append(f"Void, for having erred about a control: {', '.join(audits)}.")
     return " ".join(said)
 
 
@@ -227,7 +227,7 @@ def _labels(bars: Bars) -> dict[str, str]:
         identity: f"Episodes without an identity break in {bars.sizes['identity_frames']} frames",
         "control_sensitivity": "Of the controls' cells that must fail, did",
         "control_specificity": "Of the controls' cells that must pass, did",
-        "probe_floor_fraction": "Error of the reader, of the arena",
+        "probe_floor_fraction": "Error of the reader as a share of the arena",
     }
 
 

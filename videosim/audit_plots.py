@@ -34,15 +34,17 @@ def _survival(measured: Mapping[str, Any], bars: Bars) -> dict[str, Any] | None:
         ends = {end: details[f"curve_{end}"] for end in ("low", "high") if f"curve_{end}" in details}
         return {"y": details["curve"], **ends}
 
+    bar = bars.audits["A1"]["survival"].limits[0]
     series = _series(measured, "A1", "curve", curve, ("oracle", "freeze", "vanish"))
     return _lines(
         series,
         title="A1: share of episodes without a break, S(h)",
-        note="Kaplan and Meier, with 95 % intervals. A frozen world keeps every identity and fails by its motion.",
+        note="Kaplan and Meier, with 95 % intervals. A frozen world keeps every identity and fails by its motion. "
+        f"Dotted: the bar at the last frame, {bar:g}.",
         x_label="frame h",
         y_label="S(h)",
         x=list(range(bars.sizes["identity_frames"] + 1)),
-        lines=[{"y": bars.audits["A1"]["survival"].limits[0], "label": "bar, at the last frame"}],
+        lines=[{"y": bar}],
     )
 
 
@@ -122,7 +124,7 @@ def _graded(measured: Mapping[str, Any]) -> dict[str, Any] | None:
         values = np.asarray(row["figures"], np.float64)
         spread = np.ptp(values)
         y = ((values - values.min()) / spread if spread > 0 else np.zeros_like(values)).tolist()
-        series.append({"name": f"{row['control']} ({row['audit']})", "y": y})
+        series.append({"name": f"{row['control']} {row['audit']}", "y": y})
     return _lines(
         series,
         title="Graded check: a fault at five strengths, and the figure that sees it",

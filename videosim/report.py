@@ -20,7 +20,7 @@ from videosim.run import plain, write_atomically
 from videosim.video import MAX_BYTES
 
 CARDS = 4  # figures shown large when the report names none
-LINE = 40  # letters from which a cell is prose, and broken into lines
+LINE = 24  # letters from which a cell is prose
 VERDICTS = {"PASS": "pass", "FAIL": "fail", "INCONCLUSIVE": "open"}
 
 
@@ -158,20 +158,28 @@ def _figures(report: Report, figures: Mapping[str, Any]) -> str:
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], note: str) -> str:
-    head = "".join(f"<th scope=col>{escape(str(c))}</th>" for c in columns)
+    kinds = ["", *(_kind([row[i] for row in rows]) for i in range(1, len(columns)))]
+    head = "".join(f"<th scope=col{kind}>{escape(str(c))}</th>" for kind, c in zip(kinds, columns, strict=True))
     body = ""
     for first, *rest in rows:
-        cells = "".join(_cell(c) for c in rest)
+        cells = "".join(_cell(c, kind) for kind, c in zip(kinds[1:], rest, strict=True))
         body += f"<tr><th scope=row>{_number(first)}</th>{cells}</tr>"
     return _scrolling(head, body) + _note(note)
 
 
-def _cell(value: Any) -> str:
+def _kind(column: Sequence[Any]) -> str:
+    """What the cells of a column have in common, as an attribute: badges stand in the middle, prose is read from the
+    left and broken into lines."""
+    if any(isinstance(value, Badge) for value in column):
+        return " class=said"
+    return " class=prose" if any(isinstance(value, str) and len(value) > LINE for value in column) else ""
+
+
+def _cell(value: Any, kind: str) -> str:
     if isinstance(value, Badge):
         below = f"<small>{escape(value.below)}</small>" if value.below else ""
         return f"<td class='said {value.kind}{' odd' if value.odd else ''}'><b>{escape(value.said)}</b>{below}</td>"
-    prose = " class=prose" if isinstance(value, str) and len(value) > LINE else ""
-    return f"<td{prose}>{_number(value)}</td>"
+    return f"<td{kind}>{_number(value)}</td>"
 
 
 def _scrolling(head: str, body: str) -> str:
@@ -271,9 +279,10 @@ table{border-collapse:collapse;width:100%;font-size:.93rem;font-variant-numeric:
 th,td{padding:9px 14px 9px 0;border-bottom:1px solid var(--rule);text-align:right;vertical-align:top;white-space:nowrap}
 thead th{color:var(--faint);font-weight:500}th:first-child,tr .text{text-align:left}tbody th{font-weight:500}
 tbody th{white-space:normal;min-width:9em;position:sticky;left:0;background:var(--paper)}
-td.prose{white-space:normal;text-align:left;min-width:18em}
-td.said{text-align:center;padding:7px 8px;font-size:.78rem;border:2px solid var(--paper)}
-td.said b{display:block;font-weight:650}td.said small{color:var(--faint);font-size:.72rem}
+.prose{text-align:left}td.prose{white-space:normal;min-width:11em}.said{text-align:center}th.said{padding-right:0}
+td.said{padding:7px 8px;font-size:.78rem;border:2px solid var(--paper)}
+td.said+td:not(.said){padding-left:14px}td.said b{display:block;font-weight:650}
+td.said small{color:var(--faint);font-size:.72rem}
 td.pass,td.fail,td.open{background:color-mix(in srgb,currentColor 13%,transparent)}
 td.odd{outline:2px solid var(--fail);outline-offset:-3px}td.odd small{color:var(--fail);font-weight:650}
 th code{display:block;color:var(--faint);font-size:.76rem;font-weight:400;overflow-wrap:anywhere}
