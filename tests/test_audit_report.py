@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
+import math
 import re
-from functools import cache
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,17 @@ from videosim.audit_page import page, words
 from videosim.audit_tables import verdicts
 from videosim.audits.audit import Bench
 from videosim.audits.identity import draw_case, first_break
+from videosim.audits.instrument import Instrument
 from videosim.audits.intervention import first_fork
 from videosim.audits.ledger import join, load_claims
 from videosim.audits.matrix import score
-from videosim.audits.verdict import FAIL, INCONCLUSIVE, PASS, load_bars
+from videosim.audits.push_reader import PushReader
+from videosim.audits.push_scene import ARENA_M
+from videosim.audits.truth import Case, Moments, Truth
+from videosim.audits.verdict import FAIL, INCONCLUSIVE, PASS, Result, load_bars
 from videosim.audits.world import PhysicsWorld, film
 from videosim.report import render
-from videosim.video import EDGE, GAP, LABEL_HEIGHT, RED, mp4_bytes
+from videosim.video import EDGE, GAP, LABEL_HEIGHT, MAX_BYTES, RED, mp4_bytes
 
 BARS = load_bars("smoke")
 WANTED = {"oracle": {"A1": PASS, "A3": PASS, "A6": PASS}, "lag": {"A1": PASS, "A3": FAIL}}
@@ -34,7 +38,13 @@ def report(said: dict[str, str], notes: dict[str, str] | None = None) -> dict[st
     """Of a world, with the details that plots are drawn from."""
     frames, near = BARS.sizes["identity_frames"] + 1, BARS.sizes["intervention_frames"] + 1
     details: dict[str, Any] = {
-        "A1": {"curve": [1.0] * frames, "curve_low": [0.8] * frames, "curve_high": [1.0] * frames},
+        "A1": {
+            "kinds": {"vanish": 3},
+            "median_first_break": math.inf,
+            "curve": [1.0] * frames,
+            "curve_low": [0.8] * frames,
+            "curve_high": [1.0] * frames,
+        },
         "A3": {"cai4_by_frame": [0.25 + 0.75 * t / near for t in range(near)]},
         "A6": {"true_m": [[0.01 * i for i in range(15)]] * 2, "answers_m": [[0.02 * i for i in range(15)]] * 2},
         "A9": {"error_floors": [1.0 + i for i in range(8)]},
@@ -128,7 +138,7 @@ def test_the_page_fetches_nothing_and_draws_what_was_stored() -> None:
                                    "figures": [0.0, 1.0, 2.0, 3.0, 4.0], "spearman": 1.0}]))  # fmt: skip
     links = re.findall(r"\b(?:src|href|xlink:href|action|data)=\"([^\"]*)\"", text)
     assert all(link.startswith(("data:", "#")) for link in links) and "<script" not in text and "@import" not in text
-    assert text.count("<svg") == 5
+    assert text.count("<svg") == 5 and cells(text, "How identities broke")["push"] == ["3", "after the end"]
     assert "chance" in text and "attenuated" not in section(text, "Plots")
 
 
@@ -179,34 +189,50 @@ def test_the_red_frame_begins_at_the_break_and_hides_no_pixel(broke, seed) -> No
 
 @pytest.fixture(scope="module")
 def bench() -> Any:
-    from videosim.audits.instrument import audit_instrument
-    from videosim.audits.truth import Truth
-
+    """The truth and a reader, without the audit of the instrument."""
     truth = Truth()
-    yield Bench(truth, audit_instrument(truth, BARS, np.random.default_rng(0)), BARS, 0)
+    reader = PushReader(truth.scattered.frames, truth.scattered.position, truth.scattered.share)
+    yield Bench(truth, Instrument(reader, 0.0025 * ARENA_M, Result("A0", "truth", {})), BARS, 0)
     truth.close()
 
 
+@pytest.fixture(scope="module")
+def case(bench) -> Case:
+    """One that shows the red ball all the time."""
+    return next(c for c in (draw_case(bench, e) for e in range(20)) if (c.truth.share[:, 1] > 0.9).all())
+
+
 @pytest.mark.parametrize("gone", [5, 11])
-def test_a_film_is_marked_from_the_frame_at_which_a_known_world_breaks(bench, gone) -> None:
-    """The red ball is taken away at frame ``gone`` of a start that shows it."""
-    case = next(c for c in map(cache(lambda e: draw_case(bench, e)), range(9)) if (c.truth.share[:, 1] > 0.9).all())
+def test_a_film_is_marked_from_the_frame_at_which_a_known_world_breaks(bench, case, gone) -> None:
+    """The red ball is taken away at frame ``gone``."""
     world = PhysicsWorld(f"control:vanish{gone}")
     seen = film(world, case.start, case.actions)
     world.close()
     broke = first_break(bench.reader.read(seen), case.truth.share, case.truth.position[0])
     strip = break_film({"truth": case.truth.frames}, seen, broke.frame)
     assert red_from(strip, 1, 64) == [t >= gone for t in range(len(seen))]
-    assert len(mp4_bytes(strip, 25)) <= 2_000_000
+    assert len(mp4_bytes(strip, 25)) <= MAX_BYTES
 
 
-def test_branches_of_truth_stand_above_those_of_the_world(bench, tmp_path: Path) -> None:
-    world, fork = PhysicsWorld("control:oracle"), first_fork(bench)
-    grid = branch_film(world, fork)
-    world.close()
-    assert len(grid) == BARS.sizes["intervention_far_frames"] + 1
-    above, below = np.split(grid, 2, axis=1)
+def test_branches_stand_below_their_truth_and_those_of_another_are_marked(bench) -> None:
+    far = first_fork(bench)
+    near = BARS.sizes["intervention_frames"]
+    fork = replace(far, actions=far.actions[:, : near + 2], truths=[cut(truth, near + 3) for truth in far.truths])
+    grids = {}
+    for name in ("oracle", "blind"):
+        world = PhysicsWorld(f"control:{name}")
+        grids[name] = branch_film(bench.reader, world, fork, near)
+        world.close()
+    above, below = np.split(grids["oracle"], 2, axis=1)
+    assert len(above) == near + 3
     np.testing.assert_array_equal(above[:, LABEL_HEIGHT:], below[:, LABEL_HEIGHT:])
     column = 64 * PANELS_SCALE + GAP
-    first, second = (above[-1, LABEL_HEIGHT:, GAP + i * column : (i + 1) * column] for i in range(2))
-    assert (first != second).any()
+    first, second = (above[near, LABEL_HEIGHT:, GAP + i * column : GAP + (i + 1) * column] for i in range(2))
+    assert (first[:, :-GAP] != second[:, :-GAP]).any()
+    below = np.split(grids["blind"], 2, axis=1)[1]
+    left = (below[:, LABEL_HEIGHT + 5, GAP - 1 :: column] == RED).all(-1)[:, :4]
+    assert not left[:near].any() and (left[near:].sum(1) == 3).all()  # all alike: one truth is nearest to them all
+
+
+def cut(truth: Moments, frames: int) -> Moments:
+    return Moments(*(getattr(truth, name)[:frames] for name in Moments.__annotations__))

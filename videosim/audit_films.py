@@ -16,6 +16,7 @@ from videosim.video import SCALE, difference, mp4_bytes, side_by_side
 if TYPE_CHECKING:
     from videosim.audits.audit import Bench
     from videosim.audits.intervention import Fork
+    from videosim.audits.push_reader import PushReader
     from videosim.audits.world import World
 
 PANELS_SCALE = SCALE - 1  # four panels are to fit a page
@@ -26,7 +27,8 @@ NOTE = (
 )
 BRANCHES_NOTE = (
     "One state, and from it four random action sequences. Above what they truly lead to, below what the model shows; "
-    "every picture below should be that above it. The first start whose true futures differ is shown."
+    "every picture below should be that above it, and has a red frame from frame {} on where another one's truth was "
+    "as near to it then, or nearer (A3). The first start whose true futures differ is shown."
 )
 
 
@@ -54,8 +56,9 @@ def model_films(
         said = f"{broke['kind']} of {broke['name']} at frame {broke['frame']}" if broke else "no break"
         title = f"{name}, {place} of {len(breaks)} episodes by first break: {said}"
         films.append(_keep(folder / f"{place}.mp4", title, shown, fps, NOTE))
-    grid = branch_film(world, first_fork(bench))
-    films.append(_keep(folder / "branches.mp4", f"{name}, four futures of one state", grid, fps, BRANCHES_NOTE))
+    judged = bench.bars.sizes["intervention_frames"]
+    grid, note = branch_film(bench.reader, world, first_fork(bench), judged), BRANCHES_NOTE.format(judged)
+    films.append(_keep(folder / "branches.mp4", f"{name}, four futures of one state", grid, fps, note))
     world.close()
     return films
 
@@ -74,15 +77,19 @@ def break_film(beside: Mapping[str, np.ndarray], shown: np.ndarray, broke: int |
     return side_by_side(panels, captions, PANELS_SCALE, {} if broke is None else {"model": broke})
 
 
-def branch_film(world: World, fork: Fork) -> np.ndarray:
-    """The true futures of ``fork`` in one row, the world's in the next: uint8 (T+1, H', W', 3)."""
+def branch_film(reader: PushReader, world: World, fork: Fork, judged: int) -> np.ndarray:
+    """The true futures of ``fork`` in one row, the world's in the next: uint8 (T+1, H', W', 3). Those that are not
+    nearest to their own truth at frame ``judged`` have a red frame from there on."""
+    from videosim.audits.intervention import identified
     from videosim.audits.world import film
 
     numbers = range(1, len(fork.actions) + 1)
     true = {f"truth {i}": truth.frames for i, truth in zip(numbers, fork.truths, strict=True)}
     shown = {f"model {i}": film(world, fork.start, branch) for i, branch in zip(numbers, fork.actions, strict=True)}
     captions = [f"frame {t}" for t in range(fork.actions.shape[1] + 1)]
-    rows = [side_by_side(true, captions, PANELS_SCALE), side_by_side(shown, None, PANELS_SCALE)]
+    right = identified(fork, np.stack([reader.read(frames).position for frames in shown.values()]), judged)
+    wrong = {label: judged for label, share in zip(shown, right, strict=True) if share < 1.0}
+    rows = [side_by_side(true, captions, PANELS_SCALE), side_by_side(shown, None, PANELS_SCALE, wrong)]
     return np.concatenate(rows, axis=1)
 
 

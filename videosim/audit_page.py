@@ -5,6 +5,7 @@ Every bar on it is one of the bar file's, and every verdict one that measurement
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,7 @@ def page(
             *(_metrics(name, measured["worlds"][name], bars) for name in models),
             *_differences(measured, models),
             _instrument(measured, bars),
+            *_breaks(measured),
             *_failures(measured, bars),
             *_graded(measured),
             _audits(),
@@ -170,6 +172,26 @@ def _instrument(measured: Mapping[str, Any], bars: Bars) -> Table:
     report = next(iter(measured["worlds"].values()))
     note = "The reader of frames on true frames. Where it does not pass, nothing else is measured."
     return Table("The instrument", ("metric", *COLUMNS), _rows(report, "A0", bars), note)
+
+
+def _breaks(measured: Mapping[str, Any]) -> list[Table]:
+    details = {
+        name: report["audits"]["A1"]["details"]
+        for name, report in measured["worlds"].items()
+        if "kinds" in report["audits"].get("A1", {}).get("details", {})
+    }
+    broken = {name: found for name, found in details.items() if found["kinds"]}
+    kinds = sorted({kind for found in broken.values() for kind in found["kinds"]})
+    rows = [
+        (name, *(found["kinds"].get(kind, 0) for kind in kinds), _frame(found["median_first_break"]))
+        for name, found in broken.items()
+    ]
+    note = "Episodes by the kind of their first break (A1); worlds that are not here broke none."
+    return [Table("How identities broke", ("world", *kinds, "median frame"), rows, note)] if rows else []
+
+
+def _frame(number: float | None) -> float | str:
+    return number if number is not None and math.isfinite(number) else "after the end"
 
 
 def _failures(measured: Mapping[str, Any], bars: Bars) -> list[Table]:

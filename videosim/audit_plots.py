@@ -36,11 +36,15 @@ def _survival(measured: Mapping[str, Any], bars: Bars) -> dict[str, Any] | None:
 
     bar = bars.audits["A1"]["survival"].limits[0]
     series = _series(measured, "A1", "curve", curve, ("oracle", "freeze", "vanish"))
+    for line in series:
+        if line["name"] in measured["controls"]:
+            line.update(low=line["y"], high=line["y"])  # their bands would lie on one another
     return _lines(
         series,
+        steps=True,
         title="A1: share of episodes without a break, S(h)",
-        note="Kaplan and Meier, with 95 % intervals. A frozen world keeps every identity and fails by its motion. "
-        f"Dotted: the bar at the last frame, {bar:g}.",
+        note="Kaplan and Meier, with 95 % intervals of the models. A frozen world keeps every identity and fails by "
+        f"its motion. Dotted: the bar at the last frame, {bar:g}.",
         x_label="frame h",
         y_label="S(h)",
         x=list(range(bars.sizes["identity_frames"] + 1)),
@@ -107,11 +111,11 @@ def _doses(measured: Mapping[str, Any]) -> dict[str, Any] | None:
         (r["audits"]["A6"]["details"]["true_m"] for _, r in _asked(measured, "A6") if _has(r, "A6", "true_m")), None
     )
     if true is not None:
-        series.insert(0, {"name": "truth", **spread(true)})
+        series.append({"name": "truth", **spread(true)})
     return _lines(
         series,
         title="A6: how far the pusher goes, by the strength of the action",
-        note="Median over lanes, with the band from the 10th to the 90th hundredth of them.",
+        note="Median over lanes, with the band from the 10th to the 90th percentile.",
         x_label="strength of the action",
         y_label="metres",
         x=DOSES.tolist(),
@@ -124,7 +128,7 @@ def _graded(measured: Mapping[str, Any]) -> dict[str, Any] | None:
         values = np.asarray(row["figures"], np.float64)
         spread = np.ptp(values)
         y = ((values - values.min()) / spread if spread > 0 else np.zeros_like(values)).tolist()
-        series.append({"name": f"{row['control']} {row['audit']}", "y": y})
+        series.append({"name": row["control"], "y": y})
     return _lines(
         series,
         title="Graded check: a fault at five strengths, and the figure that sees it",

@@ -176,8 +176,10 @@ def _compared(exam: Exam, models: Mapping[str, Any]) -> dict[str, Any]:
 def _films(exam: Exam, name: str, model: Any, report: Mapping[str, Any], run: Run) -> list[Film]:
     """None where the kept report is of an earlier version, which did not note the episodes' breaks."""
     breaks = report["audits"]["A1"]["details"].get("breaks")
-    folder = run.folder / "films" / _label(name)
-    return [] if breaks is None else model_films(exam.bench, name, model, breaks, folder)
+    if breaks is None:
+        run.say(f"no films of {name}: its report in {run.folder / 'worlds'} is of an earlier version; remove it")
+        return []
+    return model_films(exam.bench, name, model, breaks, run.folder / "films" / _label(name))
 
 
 def _label(key: str) -> str:

@@ -23,13 +23,14 @@ INK, FAINT = "#010101", "#020202"
 SERIES = ("#030301", "#030302", "#030303", "#030304", "#030305", "#030306")
 VARIABLES = {INK: "var(--ink)", FAINT: "var(--faint)"} | {c: f"var(--series-{i})" for i, c in enumerate(SERIES)}
 WIDTH_IN, HEIGHT_IN = 4.8, 3.1  # small on purpose: the letters stay readable on a telephone
+LEGEND = 42  # letters of names in one line of a legend
 
 
 def svg(plot: Mapping[str, Any], key: str) -> str:
     """An ``<svg>`` element for ``plot``; ``key`` is unique on the page and prefixes every id inside.
 
     Lines: ``{"x_label", "y_label", "x": [...], "series": [{"name", "y", "low"?, "high"?}],
-    "lines"?: [{"y", "label"?}], "y_scale"?: "log"}``.
+    "lines"?: [{"y", "label"?}], "y_scale"?: "log", "steps"?: True}``, the steps being those of a survival curve.
     Dots with intervals: ``{"x_label", "rows": [{"name", "value", "low"?, "high"?}]}``. None and NaN leave a gap.
     Clouds of points and the line on which both axes agree: ``{"x_label", "y_label", "points": [{"name", "x", "y"}]}``.
     Raises VideoSimError on a plot that is none of these.
@@ -59,12 +60,14 @@ def svg(plot: Mapping[str, Any], key: str) -> str:
 
 
 def _lines(axes: Axes, plot: Mapping[str, Any]) -> None:
+    fill: dict[str, Any] = {"step": "post"} if plot.get("steps") else {}
+    style = {"drawstyle": "steps-post"} if plot.get("steps") else {}
     for series, colour, dash in zip(plot["series"], _cycle(plot["series"]), _dashes(plot["series"]), strict=True):
         if "low" in series:
             axes.fill_between(
-                plot["x"], _floats(series["low"]), _floats(series["high"]), color=colour, alpha=0.16, lw=0
+                plot["x"], _floats(series["low"]), _floats(series["high"]), color=colour, alpha=0.16, lw=0, **fill
             )
-        axes.plot(plot["x"], _floats(series["y"]), color=colour, lw=1.8, ls=dash, label=series["name"])
+        axes.plot(plot["x"], _floats(series["y"]), color=colour, lw=1.8, ls=dash, label=series["name"], **style)
     for line in plot.get("lines", ()):
         axes.axhline(line["y"], color=FAINT, lw=1, ls=(0, (2, 3)))
         if line.get("label"):
@@ -80,9 +83,10 @@ def _lines(axes: Axes, plot: Mapping[str, Any]) -> None:
 
 
 def _legend(axes: Axes) -> None:
-    legend = axes.legend(
-        loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize=9, handlelength=1.6, borderaxespad=0.2
-    )
+    longest = max((len(label) for label in axes.get_legend_handles_labels()[1]), default=1)
+    columns = min(3, max(1, LEGEND // longest))
+    place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
+    legend = axes.legend(ncols=columns, frameon=False, fontsize=9, handlelength=1.6, **place)
     for entry in legend.get_texts():
         entry.set_color(INK)
 

@@ -204,13 +204,18 @@ def audit_intervention(viewing: Viewing) -> Result:
 
 
 def _identified(fork: Fork, seen: np.ndarray, frame: int = -1) -> float:
-    """Share of the branches whose place at ``frame`` is nearest to its own true one, ties sharing; ``seen``
-    (K, T+1, 4, 2)."""
+    """Share of the branches whose place at ``frame`` is nearest to its own true one."""
+    return float(identified(fork, seen, frame).mean())
+
+
+def identified(fork: Fork, seen: np.ndarray, frame: int = -1) -> np.ndarray:
+    """Whether the place of each branch at ``frame`` is nearest to its own true one: float64 (K,) of 0 and 1, ties
+    sharing; ``seen`` (K, T+1, 4, 2)."""
     shown, right = fork.shown()[frame], fork.places()[:, frame]
     apart = np.linalg.norm(seen[:, None, frame] - right[None], axis=-1)  # (K, K, 4)
     distance = np.sqrt((np.where(np.isfinite(apart), apart, ARENA_M)[..., shown] ** 2).sum(-1))
     nearest = np.isclose(distance, distance.min(1, keepdims=True), atol=1e-9)
-    return float((np.diag(nearest) / nearest.sum(1)).mean())
+    return np.diag(nearest) / nearest.sum(1)
 
 
 def _pairs(fork: Fork, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
