@@ -41,7 +41,7 @@ def test_controls_from_start_to_measurements(tmp_path: Path, monkeypatch: pytest
     )
     assert measured["figures"]["probe_floor_fraction"]["high"] < 0.005 and measured["controls_wrong"] == []
     assert measured["worlds"]["vanish"]["audits"]["A1"]["verdict"] == "FAIL"
-    assert len(measured["bars_sha256"]) == 64
+    assert len(measured["bars_sha256"]) == 64 and "Audit of the audits" in (tmp_path / "report.html").read_text()
     monkeypatch.setattr(Exam, "examine", lambda *_: pytest.fail("examined again"))
     main(words)
     assert json.loads((tmp_path / "measurements.json").read_text())["worlds"] == measured["worlds"]
@@ -60,6 +60,9 @@ def test_two_models_side_by_side(tmp_path: Path, make_model) -> None:
     measured = json.loads((tmp_path / "run" / "measurements.json").read_text())
     assert set(measured["worlds"]) == set(measured["weights"]) == {str(folder) for folder in folders}
     assert len(set(measured["weights"].values())) == 2
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert page.count("<video") == 8 and all(f"<h2>{folder}, metric by metric" in page for folder in folders)
+    assert len(list((tmp_path / "run" / "films").rglob("*.mp4"))) == 8 and "paired over the same episodes" in page
     found = measured["differences"]["A9"]["worst_skill"]
     first, second = (measured["worlds"][str(f)]["audits"]["A9"]["metrics"]["worst_skill"] for f in folders)
     assert found["value"] == pytest.approx(second["value"] - first["value"]) and found["low"] <= found["high"]

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from videosim.audit_films import PANELS_SCALE, branch_film, break_film, by_break
+from videosim.audit_films import BRANCHES_SCALE, branch_film, break_film, by_break
 from videosim.audit_page import page, words
 from videosim.audit_tables import verdicts
 from videosim.audits.audit import Bench
@@ -28,7 +28,7 @@ from videosim.audits.truth import Case, Moments, Truth
 from videosim.audits.verdict import FAIL, INCONCLUSIVE, PASS, Result, load_bars
 from videosim.audits.world import PhysicsWorld, film
 from videosim.report import render
-from videosim.video import EDGE, GAP, LABEL_HEIGHT, MAX_BYTES, RED, mp4_bytes
+from videosim.video import EDGE, GAP, LABEL_HEIGHT, MAX_BYTES, RED, SCALE, mp4_bytes
 
 BARS = load_bars("smoke")
 WANTED = {"oracle": {"A1": PASS, "A3": PASS, "A6": PASS}, "lag": {"A1": PASS, "A3": FAIL}}
@@ -168,9 +168,9 @@ def test_the_worst_breaks_first_and_the_best_last(first) -> None:
 
 def red_from(strip: np.ndarray, panel: int, width: int) -> list[bool]:
     """For each frame, whether there is red left of the ``panel``-th picture, and nowhere else between pictures."""
-    left = GAP + panel * (width * PANELS_SCALE + GAP)
+    left = GAP + panel * (width * SCALE + GAP)
     red = (strip[:, LABEL_HEIGHT + 5] == RED).all(-1)
-    sides = {*range(left - EDGE, left), *range(left + width * PANELS_SCALE, left + width * PANELS_SCALE + EDGE)}
+    sides = {*range(left - EDGE, left), *range(left + width * SCALE, left + width * SCALE + EDGE)}
     marked = [set(np.flatnonzero(row)) for row in red]
     assert all(found in (set(), sides) for found in marked)
     return [bool(found) for found in marked]
@@ -180,10 +180,10 @@ def red_from(strip: np.ndarray, panel: int, width: int) -> list[bool]:
 @settings(max_examples=20, deadline=None)
 def test_the_red_frame_begins_at_the_break_and_hides_no_pixel(broke, seed) -> None:
     truth, dream = np.random.default_rng(seed).integers(0, 200, (2, 9, 16, 16, 3), dtype=np.uint8)
-    strip = break_film({"truth": truth}, dream, broke)
+    strip = break_film(truth, truth, dream, broke)
     assert red_from(strip, 1, 16) == [broke is not None and t >= broke for t in range(9)]
-    left = GAP + 16 * PANELS_SCALE + GAP
-    small = strip[:, LABEL_HEIGHT::PANELS_SCALE, left::PANELS_SCALE][:, :16, :16]
+    left = GAP + 16 * SCALE + GAP
+    small = strip[:, LABEL_HEIGHT::SCALE, left::SCALE][:, :16, :16]
     np.testing.assert_array_equal(small, dream)
 
 
@@ -209,7 +209,7 @@ def test_a_film_is_marked_from_the_frame_at_which_a_known_world_breaks(bench, ca
     seen = film(world, case.start, case.actions)
     world.close()
     broke = first_break(bench.reader.read(seen), case.truth.share, case.truth.position[0])
-    strip = break_film({"truth": case.truth.frames}, seen, broke.frame)
+    strip = break_film(case.truth.frames, case.truth.frames, seen, broke.frame)
     assert red_from(strip, 1, 64) == [t >= gone for t in range(len(seen))]
     assert len(mp4_bytes(strip, 25)) <= MAX_BYTES
 
@@ -226,7 +226,7 @@ def test_branches_stand_below_their_truth_and_those_of_another_are_marked(bench)
     above, below = np.split(grids["oracle"], 2, axis=1)
     assert len(above) == near + 3
     np.testing.assert_array_equal(above[:, LABEL_HEIGHT:], below[:, LABEL_HEIGHT:])
-    column = 64 * PANELS_SCALE + GAP
+    column = 64 * BRANCHES_SCALE + GAP
     first, second = (above[near, LABEL_HEIGHT:, GAP + i * column : GAP + (i + 1) * column] for i in range(2))
     assert (first[:, :-GAP] != second[:, :-GAP]).any()
     below = np.split(grids["blind"], 2, axis=1)[1]

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from videosim.audits.push_reader import PushReader
     from videosim.audits.world import World
 
-PANELS_SCALE = SCALE - 1  # four panels are to fit a page
+BRANCHES_SCALE = SCALE - 1  # four of them are to fit a page
 NOTE = (
-    "The model sees the frames that lead to the start, then dreams on under the same actions. Codec: the true frames "
-    "encoded and decoded again, the best that any model behind this codec can show. The red frame begins where the "
-    "reader finds the first break of an object's identity (A1)."
+    "The model sees the frames that lead to the start, then dreams on under the same actions. The red frame begins "
+    "where the reader finds the first break of an object's identity (A1). Through the codec the truth looks as well as "
+    "any model behind this codec can make it."
 )
 BRANCHES_NOTE = (
     "One state, and from it four random action sequences. Above what they truly lead to, below what the model shows; "
@@ -49,13 +49,14 @@ def model_films(
     for place, episode in by_break([None if b is None else int(b["frame"]) for b in breaks]).items():
         case, broke = draw_case(bench, episode), breaks[episode]
         shown = break_film(
-            {"truth": case.truth.frames, "codec": _through(model, case.truth.frames)},
+            case.truth.frames,
+            _through(model, case.truth.frames),
             film(world, case.start, case.actions),
             None if broke is None else int(broke["frame"]),
         )
         said = f"{broke['kind']} of {broke['name']} at frame {broke['frame']}" if broke else "no break"
         title = f"{name}, {place} of {len(breaks)} episodes by first break: {said}"
-        films.append(_keep(folder / f"{place}.mp4", title, shown, fps, NOTE))
+        films.append(_keep(folder / f"{place}.mp4", title, shown, fps, "" if films else NOTE))
     judged = bench.bars.sizes["intervention_frames"]
     grid, note = branch_film(bench.reader, world, first_fork(bench), judged), BRANCHES_NOTE.format(judged)
     films.append(_keep(folder / "branches.mp4", f"{name}, four futures of one state", grid, fps, note))
@@ -69,12 +70,16 @@ def by_break(first: Sequence[int | None]) -> dict[str, int]:
     return {"best": int(order[0]), "median": int(order[len(order) // 2]), "worst": int(order[-1])}
 
 
-def break_film(beside: Mapping[str, np.ndarray], shown: np.ndarray, broke: int | None) -> np.ndarray:
-    """Films uint8 (T, H, W, 3), ``beside`` a world's own one ``shown`` and its difference from "truth", as one strip;
-    from frame ``broke`` on a red frame around what the world shows."""
-    panels = {**beside, "model": shown, "difference": difference(beside["truth"], shown)}
+def break_film(truth: np.ndarray, codec: np.ndarray, shown: np.ndarray, broke: int | None) -> np.ndarray:
+    """Films uint8 (T, H, W, 3): the truth beside what a world has ``shown``, and below them what the codec makes of the
+    truth beside the world's difference from it. From frame ``broke`` on a red frame around what the world shows."""
     captions = [f"frame {t}" for t in range(len(shown))]
-    return side_by_side(panels, captions, PANELS_SCALE, {} if broke is None else {"model": broke})
+    marks = {} if broke is None else {"model": broke}
+    rows = [
+        side_by_side({"truth": truth, "model": shown}, captions, marks=marks),
+        side_by_side({"truth through the codec": codec, "truth less model": difference(truth, shown)}),
+    ]
+    return np.concatenate(rows, axis=1)
 
 
 def branch_film(reader: PushReader, world: World, fork: Fork, judged: int) -> np.ndarray:
@@ -89,7 +94,7 @@ def branch_film(reader: PushReader, world: World, fork: Fork, judged: int) -> np
     captions = [f"frame {t}" for t in range(fork.actions.shape[1] + 1)]
     right = identified(fork, np.stack([reader.read(frames).position for frames in shown.values()]), judged)
     wrong = {label: judged for label, share in zip(shown, right, strict=True) if share < 1.0}
-    rows = [side_by_side(true, captions, PANELS_SCALE), side_by_side(shown, None, PANELS_SCALE, wrong)]
+    rows = [side_by_side(true, captions, BRANCHES_SCALE), side_by_side(shown, None, BRANCHES_SCALE, wrong)]
     return np.concatenate(rows, axis=1)
 
 
@@ -103,4 +108,4 @@ def _through(model: Any, frames: np.ndarray) -> np.ndarray:
 def _keep(path: Path, title: str, film: np.ndarray, fps: float, note: str) -> Film:
     content = mp4_bytes(film, fps)
     write_atomically(path, content)
-    return Film(title, content, note)
+    return Film(title, content, note, narrow=True)

@@ -26,11 +26,13 @@ VERDICTS = {"PASS": "pass", "FAIL": "fail", "INCONCLUSIVE": "open"}
 
 @dataclass
 class Film:
-    """A video under its title. ``mp4`` holds the file's bytes (H.264, at most ``video.MAX_BYTES``)."""
+    """A video under its title. ``mp4`` holds the file's bytes (H.264, at most ``video.MAX_BYTES``); ``narrow``: two may
+    stand beside each other where the page is wide."""
 
     title: str
     mp4: bytes
     note: str = ""
+    narrow: bool = False
 
 
 @dataclass(frozen=True)
@@ -192,7 +194,7 @@ def _film(film: Film) -> str:
     source = "data:video/mp4;base64," + base64.b64encode(film.mp4).decode()
     title = escape(film.title)
     return (
-        f"<figure><figcaption><b>{title}</b>{_note(film.note)}</figcaption>"
+        f"<figure{' class=narrow' if film.narrow else ''}><figcaption><b>{title}</b>{_note(film.note)}</figcaption>"
         f"<video controls loop muted autoplay playsinline"
         f' aria-label="{title}" src="{source}"></video></figure>'
     )
@@ -272,7 +274,8 @@ padding:18px 20px;margin:0;min-width:0}
 .badge span{font-weight:400}.pass{color:var(--pass)}.fail{color:var(--fail)}
 .open{color:var(--open)}td .badge span{display:none}
 .plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,440px),1fr));gap:16px}
-.films{display:grid;gap:16px}
+.films{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,440px),1fr));gap:16px}
+.films figure{grid-column:1/-1}.films .narrow{grid-column:auto}
 figcaption{margin-bottom:10px}video{display:block;width:100%;max-width:820px;border-radius:6px;background:#121418}
 svg{display:block;width:100%;height:auto}.scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:.93rem;font-variant-numeric:tabular-nums}
