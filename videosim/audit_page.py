@@ -45,7 +45,7 @@ def page(
         summary=_summary(measured, judged, models),
         headline=[name for name in asked if name in figures],
         labels=_labels(bars),
-        leading=[_verdicts(measured, wanted), *_notes(measured), *_ledger(entries, measured)],
+        leading=[_verdicts(measured, wanted), *_notes(measured), _audits(), *_ledger(entries, measured)],
         films=films,
         plots=plots(measured, bars),
         tables=[
@@ -53,9 +53,8 @@ def page(
             *_differences(measured, models),
             _instrument(measured, bars),
             *_breaks(measured),
-            *_failures(measured, bars),
             *_graded(measured),
-            _audits(),
+            *_failures(measured, bars),
             _made(measured, bars),
         ],
     )

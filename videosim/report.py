@@ -170,11 +170,14 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], note: str) -> 
 
 
 def _kind(column: Sequence[Any]) -> str:
-    """What the cells of a column have in common, as an attribute: badges stand in the middle, prose is read from the
-    left and broken into lines."""
+    """What the cells of a column have in common, as an attribute: badges stand in the middle, words are read from the
+    left, prose is broken into lines."""
     if any(isinstance(value, Badge) for value in column):
         return " class=said"
-    return " class=prose" if any(isinstance(value, str) and len(value) > LINE for value in column) else ""
+    if any(isinstance(value, str) and len(value) > LINE for value in column):
+        return " class=prose"
+    words = all(isinstance(value, str) for value in column) and any(value[:1] not in "0123456789-–" for value in column)
+    return " class=text" if words else ""
 
 
 def _cell(value: Any, kind: str) -> str:
@@ -262,6 +265,7 @@ STYLE = """
 font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
 main{max-width:1120px;margin:auto;padding:48px 24px 80px}
 h1{font-size:2.1rem;line-height:1.2;margin:.1em 0 .3em}
+h1,h2,.lead,figcaption{overflow-wrap:anywhere}
 h2{font-size:1.25rem;margin:56px 0 14px}h3{font-size:.9rem;font-weight:600;margin:0;color:var(--faint)}
 p{margin:0}.kicker{color:var(--faint);font-size:.9rem}.lead{max-width:44em;font-size:1.1rem}
 .note,.flag{color:var(--faint);font-size:.87rem;font-weight:400}.flag{color:var(--open)}
@@ -284,7 +288,7 @@ thead th{color:var(--faint);font-weight:500}th:first-child,tr .text{text-align:l
 tbody th{white-space:normal;min-width:9em;position:sticky;left:0;background:var(--paper)}
 .prose{text-align:left}td.prose{white-space:normal;min-width:11em}.said{text-align:center}th.said{padding-right:0}
 td.said{padding:7px 8px;font-size:.78rem;border:2px solid var(--paper)}
-td.said+td:not(.said){padding-left:14px}td.said b{display:block;font-weight:650}
+.said+:not(.said){padding-left:14px}td.said b{display:block;font-weight:650}
 td.said small{color:var(--faint);font-size:.72rem}
 td.pass,td.fail,td.open{background:color-mix(in srgb,currentColor 13%,transparent)}
 td.odd{outline:2px solid var(--fail);outline-offset:-3px}td.odd small{color:var(--fail);font-weight:650}
