@@ -45,7 +45,8 @@ def model_films(
     from videosim.audits.world import DreamWorld, film
 
     world = DreamWorld(model)
-    fps, films = 1.0 / world.spec.dt_s, []
+    fps = 1.0 / world.spec.dt_s
+    films: list[Film] = []
     for place, episode in by_break([None if b is None else int(b["frame"]) for b in breaks]).items():
         case, broke = draw_case(bench, episode), breaks[episode]
         shown = break_film(

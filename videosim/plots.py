@@ -61,7 +61,7 @@ def svg(plot: Mapping[str, Any], key: str) -> str:
 
 def _lines(axes: Axes, plot: Mapping[str, Any]) -> None:
     fill: dict[str, Any] = {"step": "post"} if plot.get("steps") else {}
-    style = {"drawstyle": "steps-post"} if plot.get("steps") else {}
+    style: dict[str, Any] = {"drawstyle": "steps-post"} if plot.get("steps") else {}
     for series, colour, dash in zip(plot["series"], _cycle(plot["series"]), _dashes(plot["series"]), strict=True):
         if "low" in series:
             axes.fill_between(
@@ -85,7 +85,7 @@ def _lines(axes: Axes, plot: Mapping[str, Any]) -> None:
 def _legend(axes: Axes) -> None:
     longest = max((len(label) for label in axes.get_legend_handles_labels()[1]), default=1)
     columns = min(3, max(1, LEGEND // longest))
-    place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
+    place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
     legend = axes.legend(ncols=columns, frameon=False, fontsize=9, handlelength=1.6, **place)
     for entry in legend.get_texts():
         entry.set_color(INK)
