@@ -144,8 +144,11 @@ def test_the_page_fetches_nothing_and_draws_what_was_stored() -> None:
                                    "figures": [0.0, 1.0, 2.0, 3.0, 4.0], "spearman": 1.0}]))  # fmt: skip
     links = re.findall(r"\b(?:src|href|xlink:href|action|data)=\"([^\"]*)\"", text)
     assert all(link.startswith(("data:", "#")) for link in links) and "<script" not in text and "@import" not in text
-    assert text.count("<svg") == 5 and cells(text, "How identities broke")["push"] == ["3", "after the end"]
-    assert "chance" in text and "attenuated" not in section(text, "Plots")
+    assert text.count("<svg") == 4 and cells(text, "How identities broke")["push"] == ["3", "after the end"]
+    assert "chance" in text and "strength of the action" not in text  # which nobody but the oracle was asked
+    run = measured()
+    run["worlds"]["push"] = report({"A6": FAIL})
+    assert "strength of the action" in shown(run) and "attenuated" not in section(shown(run), "Plots")
 
 
 def test_what_was_not_run_leaves_no_empty_figure() -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from videosim.audits.verdict import Bars
 
 WORLDS = 5  # in one plot
+SHARE = (0.0, 1.03)  # the axis of one, with room for a line at 1
 Details = Mapping[str, Any]
 
 
@@ -47,6 +48,7 @@ def _survival(measured: Mapping[str, Any], bars: Bars) -> dict[str, Any] | None:
         f"its motion. Dotted: the bar at the last frame, {bar:g}.",
         x_label="frame h",
         y_label="S(h)",
+        y_range=SHARE,
         x=list(range(bars.sizes["identity_frames"] + 1)),
         lines=[{"y": bar}],
     )
@@ -73,6 +75,7 @@ def _choice(measured: Mapping[str, Any], bars: Bars) -> dict[str, Any] | None:
         "futures are hardly apart in the first frames.",
         x_label="frame h",
         y_label=f"CAI@{BRANCHES}",
+        y_range=SHARE,
         x=[*range(near + 1), bars.sizes["intervention_far_frames"]],
         lines=[{"y": 1.0 / BRANCHES, "label": "chance"}],
     )
@@ -105,12 +108,12 @@ def _doses(measured: Mapping[str, Any]) -> dict[str, Any] | None:
         return {"y": middle, "low": low, "high": high}
 
     series = _series(
-        measured, "A6", "true_m", lambda details: spread(details["answers_m"]), ("attenuated", "retrieval")
+        measured, "A6", "true_m", lambda details: spread(details["answers_m"]), ("attenuated", "retrieval", "blind")
     )
     true = next(
         (r["audits"]["A6"]["details"]["true_m"] for _, r in _asked(measured, "A6") if _has(r, "A6", "true_m")), None
     )
-    if true is not None:
+    if series and true is not None:
         series.append({"name": "truth", **spread(true)})
     return _lines(
         series,

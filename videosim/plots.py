@@ -30,7 +30,8 @@ def svg(plot: Mapping[str, Any], key: str) -> str:
     """An ``<svg>`` element for ``plot``; ``key`` is unique on the page and prefixes every id inside.
 
     Lines: ``{"x_label", "y_label", "x": [...], "series": [{"name", "y", "low"?, "high"?}],
-    "lines"?: [{"y", "label"?}], "y_scale"?: "log", "steps"?: True}``, the steps being those of a survival curve.
+    "lines"?: [{"y", "label"?}], "y_scale"?: "log", "y_range"?: [low, high], "steps"?: True}``, the steps being those of
+    a survival curve.
     Dots with intervals: ``{"x_label", "rows": [{"name", "value", "low"?, "high"?}]}``. None and NaN leave a gap.
     Clouds of points and the line on which both axes agree: ``{"x_label", "y_label", "points": [{"name", "x", "y"}]}``.
     Raises VideoSimError on a plot that is none of these.
@@ -76,6 +77,7 @@ def _lines(axes: Axes, plot: Mapping[str, Any]) -> None:
     axes.set_ylabel(plot.get("y_label", ""))
     axes.set_xlabel(plot.get("x_label", ""))
     axes.set_yscale(plot.get("y_scale", "linear"))
+    axes.set_ylim(*plot.get("y_range", (None, None)))
     axes.margins(x=0)
     axes.locator_params(axis="x", nbins=5)  # numbers of environment steps are long
     axes.grid(axis="y", color=FAINT, alpha=0.25, lw=0.6)
