@@ -97,7 +97,8 @@ def audit(cfg: AuditConfig, run: Run) -> None:
     }
     write_atomically(run.folder / MEASUREMENTS, json.dumps(measurements, indent=1) + "\n")
     show(measurements, wanted, judged, run)
-    run.say("filming")
+    if models:
+        run.say("filming the best, the median, the worst and four futures")
     films = [film for name, (model, _) in models.items() for film in _films(exam, name, model, reports[name], run)]
     exam.close()
     entries = join([c for c in load_claims() if c.model in models], [measurements], load_bars("full").sha256)
