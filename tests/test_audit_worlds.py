@@ -50,9 +50,9 @@ def test_physics_oracle_and_truth_show_the_same_bitwise(truth):
     np.testing.assert_array_equal(truth.follow(case.start, case.actions).position, case.truth.position)
 
 
-@pytest.mark.parametrize("kind", ["physics", "dream"])
-def test_a_branch_of_a_world_is_its_replay(truth, make_model, kind):
-    world = PhysicsWorld("control:lag2") if kind == "physics" else DreamWorld(make_model(spec=truth.env.world_spec))
+@pytest.mark.parametrize("which", ["physics", "dream"])
+def test_a_branch_of_a_world_is_its_replay(truth, make_model, which):
+    world = PhysicsWorld("control:lag2") if which == "physics" else DreamWorld(make_model(spec=truth.env.world_spec))
     start, _ = truth.start(1)
     world.reset(start)
     for action in draw(0, 3):
@@ -67,7 +67,7 @@ def test_a_branch_of_a_world_is_its_replay(truth, make_model, kind):
     for mine, again in zip(first, go_on(), strict=True):
         for a, b in zip(mine, again, strict=True):
             np.testing.assert_array_equal(a, b)
-    assert world.state.shape == (world.spec.sensors.size,) and (world.latent is None) == (kind == "physics")
+    assert world.state.shape == (world.spec.sensors.size,) and (world.latent is None) == (which == "physics")
     world.close()
 
 
