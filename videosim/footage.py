@@ -6,6 +6,7 @@ size already, and is not cropped, stays as it is to the bit.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -142,7 +143,7 @@ class _Pictures:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._image = Image.open(path)
+            self._image = Image.open(io.BytesIO(path.read_bytes()))
             self._count = int(getattr(self._image, "n_frames", 1))
         except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as fault:
             raise VideoSimError(f"{path} is missing or no picture; restore it, or name another") from fault

@@ -62,6 +62,9 @@ def main(cfg: GenerateConfig, run: Run) -> None:
 def _wish(cfg: GenerateConfig, frame: FrameSpec, action: ActionSpec) -> Wish:
     if cfg.region and cfg.mask:
         raise VideoSimError("what is to be made anew is a rectangle or a picture; give region= or mask=, not both")
+    for name in ("t", "other_t"):
+        if (value := getattr(cfg, name)) is not None and type(value) is not int:
+            raise VideoSimError(f"{name} is a whole number, the first frame that is taken, or null; got {value!r}")
     source = read(cfg.source, frame, cfg.crop, cfg.episode, action) if cfg.source else None
     other = read(cfg.other, frame, cfg.crop, cfg.other_episode, action) if cfg.other else None
     mask = rectangle(cfg.region, frame) if cfg.region else None
