@@ -168,8 +168,11 @@ def test_what_is_told_reaches_the_dream() -> None:
     array = np.tile(np.array([-1.0, 0.0], np.float32), (11, 1))
     array[:2] = ACTIONS[11:13]  # what the footage knows
     assert same(made("recurrent", "extend-forward", actions=array).film[:3], FRAMES[-3:])
-    scripted_film = made("recurrent", "extend-forward", actions="push:-1").film
-    assert same(scripted_film, made("recurrent", "extend-forward", actions=array).film)
+    by_name = made("recurrent", "extend-forward", actions="push:-1").film
+    assert same(by_name, made("recurrent", "extend-forward", actions=array).film)
+    array[:2] = 0.0  # what it does not know
+    unknown = made("recurrent", "extend-forward", actions="push:-1", source=footage(FRAMES, None)).film
+    assert same(unknown, made("recurrent", "extend-forward", actions=array).film) and not same(unknown, by_name)
 
 
 @SAMPLING

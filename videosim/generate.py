@@ -83,8 +83,8 @@ def generate(
 
 
 def directed(wish: Wish, outline: Outline, spec: ActionSpec, seed: int, dream: bool) -> np.ndarray | None:
-    """Actions float32 ``(T-1, A)`` in world units between the frames of ``outline``: what the wish says, after the
-    recorded ones where frames that follow each other are known. Where it says nothing a ``dream`` stands still, and
+    """Actions float32 ``(T-1, A)`` in world units between the frames of ``outline``: what the wish says. Between
+    the frames that a film begins with they are the recorded ones, or still where there is no record. Where it says nothing a ``dream`` stands still, and
     None is told of a whole clip: whatever may have been done.
 
     Raises VideoSimError on what means nothing here, and where ``"recorded"`` actions are not there.
@@ -107,8 +107,7 @@ def directed(wish: Wish, outline: Outline, spec: ActionSpec, seed: int, dream: b
     actions = scripted(wish.actions or "still", spec, steps, seed)
     led = max(0, outline.lead - 1)
     before = None if source is None else source.acted(outline.start, led)
-    if before is not None:
-        actions[:led] = before
+    actions[:led] = scripted("still", spec, led, seed) if before is None else before
     return actions
 
 
