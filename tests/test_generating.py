@@ -101,9 +101,10 @@ def test_a_film_a_gif_and_a_sheet(place: Place, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("source", ["film.mp4", "film.gif", "film.webp", "picture.png", "store"])
-def test_footage_of_every_kind(place: Place, source: str, tmp_path: Path) -> None:
+def test_footage_of_every_kind(place: Place, source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     assert run(out, checkpoint=place["recurrent"], source=place[source], frames=4) == 0
+    assert ("20 frames/s and this model makes 25" in capsys.readouterr().out) == (source == "film.mp4")
     assert result(out)["figures"]["frames"]["value"] == 4
     footage = read(place[source], SPEC.frame, action=SPEC.action)
     assert len(footage) == (1 if source == "picture.png" else 14)

@@ -27,7 +27,7 @@ class Footage:
     """Frames that somebody has, and what was done between them.
 
     ``name`` is what faults call it; ``actions`` float32 ``(T, A)`` in world units lie between its T+1 frames, None
-    where they are not known.
+    where they are not known; ``rate`` is in frames a second, None for pictures.
     """
 
     def __init__(
@@ -38,12 +38,13 @@ class Footage:
         name: str = "the source",
         crop: Sequence[float] = ALL,
         actions: np.ndarray | None = None,
+        rate: float | None = None,
     ) -> None:
         check_crop(crop)
         if not count:
             raise VideoSimError(f"{name} holds no frame; restore it, or name another")
         self._picture, self._count, self._frame, self._crop = picture, count, frame, crop
-        self.name, self.actions = name, actions
+        self.name, self.actions, self.rate = name, actions, rate
 
     @classmethod
     def of(cls, frames: np.ndarray, frame: FrameSpec, actions: np.ndarray | None = None) -> Footage:
@@ -97,9 +98,21 @@ def read(
         store = EpisodeStore.open(path)
         frames = store.frames(episode)
         actions = store.column("actions", episode) if store.world.action == action else None
-        return Footage(frames.__getitem__, len(frames), frame, f"episode {episode} of {path}", crop, actions)
-    pictures = _Pictures(path) if path.suffix.lower() in PICTURES else Film(path)
-    return Footage(pictures, len(pictures), frame, str(path), crop)
+        return Footage(
+            frames.__getitem__,
+            len(frames),
+            frame,
+            f"episode {episode} of {path}",
+            crop,
+            actions,
+            1.0 / store.world.dt_s,
+        )
+    if path.suffix.lower() in PICTURES:
+        pictures = _Pictures(path)
+        return Footage(pictures, len(pictures), frame, str(path), crop)
+    film = Film(path)
+    rate = float(1.0 / np.median(np.diff(film.times))) if len(film) > 1 else None
+    return Footage(film, len(film), frame, str(path), crop, rate=rate)
 
 
 def read_mask(path: str | Path, source: Footage, frame: FrameSpec, crop: Sequence[float] = ALL) -> np.ndarray:

@@ -83,9 +83,10 @@ def generate(
 
 
 def directed(wish: Wish, outline: Outline, spec: ActionSpec, seed: int, dream: bool) -> np.ndarray | None:
-    """Actions float32 ``(T-1, A)`` in world units between the frames of ``outline``: what the wish says. Between
-    the frames that a film begins with they are the recorded ones, or still where there is no record. Where it says nothing a ``dream`` stands still, and
-    None is told of a whole clip: whatever may have been done.
+    """Actions float32 ``(T-1, A)`` in world units between the frames of ``outline``: what the wish says. A preset begins
+    where a dream does; between the frames known before it they are the recorded ones, or still where there is no
+    record. Where the wish says nothing a ``dream`` stands still, and of a whole clip None is told: whatever may have
+    been done.
 
     Raises VideoSimError on what means nothing here, and where ``"recorded"`` actions are not there.
     """

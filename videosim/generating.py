@@ -21,6 +21,7 @@ from videosim.types import ActionSpec, FrameSpec
 from videosim.verbs import Wish, find_verb
 from videosim.video import gif_bytes, mp4_bytes
 
+OTHER_RATE = 0.1  # share by which the rate of footage may be off before it is told
 SHOWN = 256  # pixels that a small film is enlarged to
 FILM_BYTES = 50_000_000
 
@@ -35,6 +36,12 @@ def main(cfg: GenerateConfig, run: Run) -> None:
     model = load_checkpoint(cfg.checkpoint)
     check(model, verb, cfg.whole)
     wish = _wish(cfg, model.spec.frame, model.spec.action)
+    for footage in (wish.source, wish.other):
+        if footage is not None and footage.rate and abs(footage.rate * model.spec.dt_s - 1.0) > OTHER_RATE:
+            run.say(
+                f"{footage.name} has {footage.rate:.3g} frames/s and this model makes {1.0 / model.spec.dt_s:.3g}: "
+                "what moves in it will move on at another pace"
+            )
     run.say(f"{verb.name}: {verb.summary}; {wish.frames} frames, seed {cfg.seed}")
     made = generate(model, verb, wish, cfg.seed, cfg.whole, cfg.passes)
     film, outline, recorded = made.film, made.outline, None
