@@ -20,7 +20,7 @@ from videosim.data.store import EpisodeStore
 from videosim.errors import VideoSimError
 from videosim.footage import Footage, read, read_mask, rectangle
 from videosim.metrics import psnr
-from videosim.sheet import GAP, KNOWN, MADE, NUMBER, contact_sheet
+from videosim.sheet import BAR, GAP, KNOWN, MADE, NUMBER, contact_sheet
 from videosim.types import Episode, FrameSpec
 from videosim.video import write_film
 
@@ -121,6 +121,25 @@ def test_a_region_by_numbers_or_by_a_picture(place: Place, where: dict[str, str]
     asked = {"checkpoint": place["flow"], "source": place["store"], "frames": 5, "passes": 1}
     assert run(tmp_path, verb="inpaint", **asked, **where) == 0
     assert result(tmp_path)["figures"]["frames_known"]["value"] == 0
+    with Image.open(tmp_path / "sheet.png") as page:  # the film, and below it the source
+        sheet = np.asarray(page)
+    shown = sheet[NUMBER : NUMBER + 96, -5 * (96 + GAP) :][:, :96][::2, ::2]
+    below = sheet[NUMBER + 96 + GAP + BAR :][:96, -5 * (96 + GAP) :][:, :96][::2, ::2]
+    assert np.array_equal(below, FRAMES[0])
+    changed = (shown != below).any(-1)
+    assert changed.any() and not changed[:, :19].any() and not changed[24:].any(0)[30:].any()
+
+
+def test_a_picture_out_of_nothing(place: Place, tmp_path: Path) -> None:
+    assert run(tmp_path, verb="image", checkpoint=place["flow"], passes=2) == 0
+    film = read(tmp_path / "clip.mp4", SPEC.frame)
+    assert len(film) == 1 and film.size == (240, 240) and result(tmp_path)["figures"]["frames"]["value"] == 1
+
+
+@pytest.mark.parametrize("size", [(8, 8), (64, 48), (270, 301), (1, 257)])
+def test_films_have_even_sides(size: tuple[int, int]) -> None:
+    shown = generating._enlarged(np.full((2, *size, 3), 7, np.uint8))
+    assert shown.shape[1] % 2 == shown.shape[2] % 2 == 0 and (shown == 7).all() and max(shown.shape) > 192
 
 
 def test_a_mask_covers_all_that_it_touches(place: Place) -> None:

@@ -83,8 +83,8 @@ def generate(
 
 
 def directed(wish: Wish, outline: Outline, spec: ActionSpec, seed: int, dream: bool) -> np.ndarray | None:
-    """Actions float32 ``(T-1, A)`` in world units between the frames of ``outline``: what the wish says. A preset begins
-    where a dream does; between the frames known before it they are the recorded ones, or still where there is no
+    """Actions float32 ``(T-1, A)`` in world units between the frames of ``outline``: what the wish says. A preset
+    begins where a dream does; between the frames known before it they are the recorded ones, or still where there is no
     record. Where the wish says nothing a ``dream`` stands still, and of a whole clip None is told: whatever may have
     been done.
 

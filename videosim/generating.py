@@ -48,6 +48,8 @@ def main(cfg: GenerateConfig, run: Run) -> None:
     if wish.actions == "recorded" and wish.source is not None and outline.start is not None:
         recorded = wish.source.frames(outline.start, len(outline))
     rows = {"made": film} | ({} if recorded is None else {"recorded": recorded})
+    if recorded is None and outline.start is not None and not outline.whole.any():
+        rows["source"] = outline.frames
     known = outline.known[: len(film)].mean((1, 2))
     shown, fps = _enlarged(film), model.spec.fps
     write_together(
