@@ -17,8 +17,8 @@ class GenerateConfig:
     t: Any = None  # first frame that is taken; negative: from the end; null: where the verb takes it
     known: int = 0  # frames that are taken; 0: what the verb takes
     other: str = ""  # of `connect`: the footage to end in
-    other_episode: int = 0
-    other_t: Any = None
+    other_episode: int = 0  # of a store
+    other_t: Any = None  # as t, of `other`
     crop: list[float] = field(default_factory=lambda: [0.0, 0.0, 1.0, 1.0])  # top, left, bottom, right, as fractions
     region: list[float] = field(default_factory=list)  # of `inpaint`: top, left, bottom, right, as fractions
     mask: str = ""  # of `inpaint`, instead: a picture of the source's size, not black where to make anew
