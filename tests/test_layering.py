@@ -13,18 +13,31 @@ ROOT = Path(__file__).parents[1]
 # Lower layers first; a module may import from its own layer and from those above it in this list.
 LAYERS = [
     {"errors"},
-    {"types", "config", "model_config", "run", "statistics", "registration", "__init__"},
+    {"types", "config", "generate_config", "model_config", "run", "statistics", "registration", "__init__"},
     {"data", "metrics", "ranking", "video", "plots", "report", "actions", "fsq", "tokenizers", "layers"},
+    {"footage", "outline", "presets", "sheet"},
+    {"verbs"},
     {"transformer", "patches", "paths"},
     {"dynamics", "heads"},
     {"recurrent", "flow", "masked", "spacetime"},
     {"world_model"},
     {"checkpoint", "simulator"},
+    {"generate"},
     {"corpus", "fit", "gate", "held_out"},
     {"train"},
     {"envs"},
     {"audits", "agents"},
-    {"commands", "auditing", "audit_films", "audit_page", "audit_plots", "audit_tables", "compose", "cli"},
+    {
+        "commands",
+        "auditing",
+        "generating",
+        "audit_films",
+        "audit_page",
+        "audit_plots",
+        "audit_tables",
+        "compose",
+        "cli",
+    },
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 NEEDS = {  # of all that lies below, these packages may see no more
@@ -34,6 +47,7 @@ NEEDS = {  # of all that lies below, these packages may see no more
 TORCH_FREE = [
     "types.py",
     "config.py",
+    "generate_config.py",
     "model_config.py",
     "errors.py",
     "run.py",

@@ -82,6 +82,11 @@ COMMANDS: dict[str, Command] = {
         "videosim.auditing:audit",
     ),
     "ledger": Command("what is claimed beside what was measured", "LedgerConfig", "videosim.auditing:ledger"),
+    "generate": Command(
+        "films: a picture or a clip goes on, loops, is joined to another, mended or restyled",
+        "GenerateConfig",
+        "videosim.generating:main",
+    ),
     "bench": Command("steps per second against rendered MuJoCo", "BenchConfig", "videosim.envs.bench:main"),
 }
 

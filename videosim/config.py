@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from videosim.generate_config import GenerateConfig as GenerateConfig
 from videosim.model_config import ModelConfig
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -19,6 +20,7 @@ from videosim.dynamics import State, build_dynamics
 from videosim.errors import VideoSimError
 from videosim.heads import Heads
 from videosim.model_config import ModelConfig
+from videosim.spacetime import SpaceTimeDynamics
 from videosim.tokenizers import build_tokenizer
 from videosim.types import WorldSpec
 
@@ -122,6 +124,10 @@ class WorldModel(nn.Module):
         frames = torch.cat([self.tokenizer.decode(part) for part in flat.split(CHUNK)])
         return frames.unflatten(0, z.shape[:-2])
 
+    def recoded(self, frames: np.ndarray) -> np.ndarray:
+        """uint8 ``(T, H, W, 3)`` as the tokenizer alone makes them: encoded and decoded."""
+        return self.decode(self.encode(torch.from_numpy(frames))).cpu().numpy()
+
     def _scaled(self, z: Tensor) -> Tensor:
         return (z - self.latent_mean) / self.latent_std
 
@@ -152,6 +158,19 @@ class WorldModel(nn.Module):
             uncertainty=error.square().mean(-1).sqrt(),
             sensors=self.sensors(state),
         )
+
+    @torch.no_grad()
+    def generate(
+        self, given: Tensor, kept: Tensor, actions: Tensor | None, rngs: Sequence[torch.Generator], passes: int
+    ) -> Tensor:
+        """Raw latents of whole clips ``(B, T, N, D)`` around what is ``kept`` ``(B, T, N)`` of the raw latents
+        ``given``, under ``actions`` ``(B, T-1, A)`` in [-1, 1] or whatever may have been done; see
+        ``SpaceTimeDynamics.generate``. Raises VideoSimError where the core makes no whole clips."""
+        if not isinstance(self.dynamics, SpaceTimeDynamics):
+            raise VideoSimError(f"the {self.config.dynamics.kind} core makes one frame after another, no whole clips")
+        tokens = None if actions is None else self.action_tokens(actions)
+        made = self.dynamics.generate(self._scaled(given), kept, tokens, rngs, passes)
+        return made * self.latent_std + self.latent_mean
 
     def state_error(self, state: State, sensors: Tensor, latents: Tensor) -> Tensor:
         """How far ``state`` is off the true sensors ``(B, S)``, root mean square of fractions of their ranges; without

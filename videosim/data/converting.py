@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 import numpy as np
-from PIL import Image
 
 from videosim.config import ImportConfig
 from videosim.data.cutting import Piece
 from videosim.data.formats.log import Recording
+from videosim.data.formats.pictures import shown
 from videosim.data.layout import first_line
 from videosim.errors import VideoSimError
-from videosim.types import Episode, FrameSpec, WorldSpec
+from videosim.types import Episode, WorldSpec
 
 WORTH = 4000  # frames for which another process is worth its start
 
@@ -147,7 +147,8 @@ def _convert(recording: Recording, piece: Piece, world: WorldSpec, name: str, cf
     sound, damaged = np.ones(len(piece.records), bool), []
     for place, number in enumerate(piece.records):
         try:
-            frames[place] = _shown(recording.picture(int(number)), world.frame, cfg)
+            picture = shown(recording.picture(int(number)), world.frame, cfg.crop)
+            frames[place] = picture[..., ::-1] if cfg.swap_channels else picture
         except VideoSimError as fault:
             sound[place] = False
             damaged.append(str(fault))
@@ -193,13 +194,3 @@ def _episode(
         seed=identity(recording, int(records[0])),
     )
     return episode, times
-
-
-def _shown(picture: np.ndarray, frame: FrameSpec, cfg: ImportConfig) -> np.ndarray:
-    """Cropped and resized by averaging, uint8 ``(H, W, 3)``."""
-    height, width = picture.shape[:2]
-    top, left, bottom, right = cfg.crop
-    box = (left * width, top * height, right * width, bottom * height)
-    image = Image.fromarray(picture).convert("RGB")
-    shown = np.asarray(image.resize((frame.width, frame.height), Image.Resampling.BOX, box))
-    return shown[..., ::-1] if cfg.swap_channels else shown

@@ -18,6 +18,7 @@ from videosim.data.converting import converted, identity
 from videosim.data.cutting import Account, Piece, pieces
 from videosim.data.formats import read
 from videosim.data.formats.log import VIEWS, Recording
+from videosim.data.formats.pictures import check_crop
 from videosim.data.store import EpisodeStore
 from videosim.errors import VideoSimError
 from videosim.run import Run
@@ -135,9 +136,7 @@ def _check(cfg: ImportConfig) -> None:
         raise VideoSimError(f"workers is a number of processes, or 0 for one a core; got {cfg.workers}")
     if min(cfg.height, cfg.width) < 16 or cfg.shortest < 2 or cfg.episode_frames < cfg.shortest:
         raise VideoSimError("height and width are 16 or more, and episode_frames >= shortest >= 2")
-    top, left, bottom, right = cfg.crop if len(cfg.crop) == 4 else (1.0, 1.0, 0.0, 0.0)
-    if not (0.0 <= top < bottom <= 1.0 and 0.0 <= left < right <= 1.0):
-        raise VideoSimError(f"crop is [top, left, bottom, right] as fractions of the picture; got {list(cfg.crop)}")
+    check_crop(cfg.crop)
 
 
 def _rate(recording: Recording, forced: float, run: Run) -> float:

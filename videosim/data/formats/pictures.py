@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from videosim.errors import VideoSimError
+from videosim.types import FrameSpec
 
 LOOKED_AT = 16  # pictures whose sizes say the size of all
 AHEAD = 64  # frames: farther ahead is sought, not decoded
@@ -161,3 +162,19 @@ def decoded(source: Path | bytes, name: str) -> np.ndarray:
         raise VideoSimError(
             f"{name} is missing or no picture; restore it, or delete its record from the log"
         ) from fault
+
+
+def check_crop(crop: Sequence[float]) -> None:
+    """VideoSimError where ``crop`` is not top, left, bottom and right as fractions of a picture."""
+    top, left, bottom, right = crop if len(crop) == 4 else (1.0, 1.0, 0.0, 0.0)
+    if not (0.0 <= top < bottom <= 1.0 and 0.0 <= left < right <= 1.0):
+        raise VideoSimError(f"crop is [top, left, bottom, right] as fractions of the picture; got {list(crop)}")
+
+
+def shown(picture: np.ndarray, frame: FrameSpec, crop: Sequence[float]) -> np.ndarray:
+    """``picture`` uint8 ``(h, w, 3)`` or ``(h, w)``, cropped and resized by averaging: uint8 ``(H, W, 3)``."""
+    height, width = picture.shape[:2]
+    top, left, bottom, right = crop
+    box = (left * width, top * height, right * width, bottom * height)
+    image = Image.fromarray(picture).convert("RGB")
+    return np.asarray(image.resize((frame.width, frame.height), Image.Resampling.BOX, box))

@@ -1,0 +1,30 @@
+"""The settings of `videosim generate`, free of torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class GenerateConfig:
+    """`videosim generate`: a film from a checkpoint by a verb."""
+
+    checkpoint: str = "???"  # bundled model, or a folder written by `videosim train`
+    verb: str = "image-to-video"  # or another; a word that is none lists them all
+    source: str = ""  # episode store, film, GIF or picture that it begins from
+    episode: int = 0  # of a store
+    t: Any = None  # first frame that is taken; negative: from the end; null: where the verb takes it
+    known: int = 0  # frames that are taken; 0: what the verb takes
+    other: str = ""  # of `connect`: the footage to end in
+    other_episode: int = 0  # of a store
+    other_t: Any = None  # as t, of `other`
+    crop: list[float] = field(default_factory=lambda: [0.0, 0.0, 1.0, 1.0])  # top, left, bottom, right, as fractions
+    region: list[float] = field(default_factory=list)  # of `inpaint`: top, left, bottom, right, as fractions
+    mask: str = ""  # of `inpaint`, instead: a picture of the source's size, not black where to make anew
+    strength: float = 0.5  # of `restyle`: 0 keeps the source, 1 nothing of it
+    frames: int = 32  # of the film, those that are known included
+    actions: str = ""  # still, random, left, right, ahead, back, recorded, or name:value/name:value; empty: none told
+    whole: bool = False  # make all frames at once also where one after another would do
+    passes: int = 16  # of a solver that makes all frames at once
+    seed: int = 0
