@@ -8,7 +8,7 @@ demo: setup
 	$(BIN)/videosim demo
 
 test: setup check
-	$(BIN)/python -m pytest -m "not slow" -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -q -n auto --dist loadfile
 
 check: setup
 	$(BIN)/ruff check .
