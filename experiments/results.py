@@ -1,7 +1,7 @@
-"""Regenerate the README's results from the committed ``experiments/results/<world>/result.json`` files.
+"""Regenerate the README's results from the committed ``experiments/results/<world>/{result,rank}.json`` files.
 
     python experiments/results.py            rewrite the part between the markers
-    python experiments/results.py RUN …      first keep what these run folders of `videosim gap` hold
+    python experiments/results.py RUN …      first keep what these run folders of gap and rank hold
     python experiments/results.py --check    exit status 1 where the README does not say what the files say
 
 Every figure comes with its interval, n, seeds, hardware and command; none is typed by hand.
@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import av
 import numpy as np
 
 from videosim import config as configs
+from videosim.agents import rank
 from videosim.agents.bars import judged
 from videosim.agents.gap_report import LABELS, interval
 from videosim.cli import COMMANDS
@@ -28,6 +30,7 @@ from videosim.video import write_film
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results"
 FILM, FILM_SPEED = "median.webp", 2  # one frame of two: a README is not a cinema
+RANKED = "rank.json"
 FILM_SAYS = "physics, the dream under the same actions, and their difference: the median episode by score"
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 MAIN = (
@@ -42,18 +45,26 @@ MAIN = (
 
 def section(folder: Path) -> str:
     """Markdown of every result below ``folder``; a sentence where there is none."""
-    files = sorted(folder.glob("*/result.json"))
-    parts = [_world(path.parent, json.loads(path.read_text())) for path in files]
+    parts = []
+    for path in sorted(folder.glob("*/result.json")):
+        parts.append(_world(path.parent, json.loads(path.read_text())))
+        ranked = path.with_name(RANKED)
+        if ranked.is_file():
+            parts.append(_ranking(path.parent.name, json.loads(ranked.read_text())))
     return "\n\n".join(parts) or "No result has been committed yet."
 
 
 def keep(run: Path) -> None:
-    """Copy the result of a run folder of ``videosim gap``, and its median film as a WebP, to ``RESULTS``."""
+    """Copy the result of a run folder of ``videosim gap``, and its median film as a WebP, or of ``videosim rank`` to
+    ``RESULTS``."""
     result = json.loads((run / "result.json").read_text())
-    if result["command"] != "gap":
-        raise SystemExit(f"{run} holds a result of `videosim {result['command']}`; give a run folder of `videosim gap`")
+    if result["command"] not in ("gap", "rank"):
+        raise SystemExit(f"{run} holds a result of `videosim {result['command']}`; give a run folder of gap or rank")
     folder = RESULTS / run.resolve().name
     folder.mkdir(parents=True, exist_ok=True)
+    if result["command"] == "rank":
+        shutil.copy(run / "result.json", folder / RANKED)
+        return
     with av.open(str(run / "videos" / "median.mp4")) as container:
         rate = float(container.streams.video[0].average_rate or 25)
         film = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
@@ -71,26 +82,35 @@ def rewritten(text: str, body: str) -> str:
 
 def _world(folder: Path, result: dict[str, Any]) -> str:
     name, figures = folder.name, result["figures"]
-    bars = {figure: (bar, said) for figure, bar, _, _, said in judged(name, figures)}
+    asked = {figure: f"≥ {bar:g}: {said}" for figure, bar, _, _, said in judged(name, figures)}
     order = [figure for group in MAIN for figure in group if figure in figures]
-    lines = [f"### {name}", "", "| figure | value [95 % interval] | n | unit | bar |", "|---|---|---|---|---|"]
-    for key in order or sorted(figures):  # a command other than `gap` shows everything
+    shown = [f"![{FILM_SAYS}](experiments/results/{name}/{FILM})", ""] if (folder / FILM).is_file() else []
+    return "\n".join([f"### {name}", "", *shown, *_table(figures, order, LABELS, asked), "", _made(result)])
+
+
+def _ranking(name: str, result: dict[str, Any]) -> str:
+    figures = result["figures"]
+    count = figures["pearson_r"]["n"]
+    title = f"#### {name}: {count} policies ranked in the dream and in physics"
+    table = _table(figures, [key for key in rank.LABELS if key in figures], rank.LABELS, rank.asked(figures))
+    return "\n".join([title, "", *table, "", _made(result)])
+
+
+def _table(figures: dict[str, Any], order: list[str], labels: Mapping[str, str], asked: Mapping[str, str]) -> list[str]:
+    lines = ["| figure | value [95 % interval] | n | unit | bar |", "|---|---|---|---|---|"]
+    for key in order:
         figure = figures[key]
-        asked = "≥ {:g}: {}".format(*bars[key]) if key in bars else ""
-        cells = (
-            LABELS.get(key) or key.replace("_", " "),
-            interval(figure),
-            _plain(figure.get("n")),
-            figure.get("unit"),
-        )
-        lines.append("| " + " | ".join([*(str(cell or "") for cell in cells), asked]) + " |")
+        cells = (labels.get(key, key), interval(figure), _plain(figure.get("n")), figure.get("unit"), asked.get(key))
+        lines.append("| " + " | ".join(str(cell or "") for cell in cells) + " |")
+    return lines
+
+
+def _made(result: dict[str, Any]) -> str:
     hardware = result.get("hardware") or {}
     machine = ", ".join(str(hardware[key]) for key in ("cpu", "gpu") if hardware.get(key))
     commit = (result.get("versions") or {}).get("commit", "unknown")
     seeds = ", ".join(map(str, result.get("seeds") or [])) or "none"
-    made = f"Seeds {seeds}; {hardware.get('cores')} cores of {machine}; commit {commit}; `{command(result)}`"
-    shown = [f"![{FILM_SAYS}](experiments/results/{name}/{FILM})", ""] if (folder / FILM).is_file() else []
-    return "\n".join([lines[0], "", *shown, *lines[2:], "", made])
+    return f"Seeds {seeds}; {hardware.get('cores')} cores of {machine}; commit {commit}; `{command(result)}`"
 
 
 def command(result: dict[str, Any]) -> str:

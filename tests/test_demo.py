@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from videosim.agents.demo import main
-from videosim.config import AgentConfig, DemoConfig, GapConfig
+from videosim.config import AgentConfig, DemoConfig, GapConfig, RankConfig
 from videosim.envs.physics import PhysicsEnv
 from videosim.errors import VideoSimError
 from videosim.model_config import to_dict
@@ -85,6 +85,23 @@ def test_a_result_is_shown_with_all_that_makes_it_one(results: ModuleType, tmp_p
     assert "`videosim gap checkpoint=push agent.steps=7 arms=[imagination,physics] seeds=5`" in text
 
 
+def test_a_ranking_stands_below_its_world(results: ModuleType, tmp_path: Path) -> None:
+    figures = {"value": 0.95, "low": 0.9, "high": 0.97, "n": 24, "unit": ""}
+    shown = {name: dict(figures) for name in ("pearson_r", "mmrv_of_chance", "drop_one_range", "bias")}
+    ranked = {"command": "rank", "config": to_dict(RankConfig(checkpoint="push", episodes=9)), "figures": shown}
+    (tmp_path / "push").mkdir()
+    gap = {"command": "gap", "config": to_dict(GapConfig(checkpoint="push")), "figures": {}}
+    (tmp_path / "push" / "result.json").write_text(json.dumps(gap))
+    (tmp_path / "push" / results.RANKED).write_text(json.dumps(ranked))
+    text = results.section(tmp_path)
+    assert text.index("### push") < text.index("#### push: 24 policies")
+    assert (
+        "≥ 0.93: PASS" in text
+        and "-0.05 to 0.05: FAIL" in text
+        and "`videosim rank checkpoint=push episodes=9`" in text
+    )
+
+
 def test_a_run_is_kept_with_its_median_film(
     results: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,7 +119,7 @@ def test_a_run_is_kept_with_its_median_film(
         assert film.size == (48, 32) and film.n_frames == 2 and film.info["duration"] == 400
     assert f"](experiments/results/push/{results.FILM})" in results.section(tmp_path / "results")
     (run / "result.json").write_text(json.dumps(result | {"command": "demo"}))
-    with pytest.raises(SystemExit, match="videosim gap"):
+    with pytest.raises(SystemExit, match="gap or rank"):
         results.keep(run)
 
 
