@@ -44,7 +44,7 @@ LABELS = {
     "spearman": "Spearman's rank correlation",
     "kendall": "Kendall's tau",
     "mmrv": "Mean maximum rank violation",
-    "mmrv_of_chance": "The same, as a share of a random order's",
+    "mmrv_of_chance": "MMRV as a share of a random order's",
     "drop_one_range": "Range of r when one policy is left out",
     "bias": "Bias: dreamed minus physics",
     "optimism": "Optimism: the largest such difference",
