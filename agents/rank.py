@@ -84,10 +84,10 @@ def main(cfg: RankConfig, run: Run) -> None:
     run.figures = {name: figure.to_dict() for name, figure in figures.items()}
     run.figure("return_random", low, n=cfg.reference_episodes, unit="return")
     run.figure("return_reference", high, n=cfg.reference_episodes, unit="return")
-    rows = [_row("the model", s, r, rng)]
+    rows = [_row("the model", figures)]
     with run.progress(len(CONTROLS) + 1, "controls", "worlds") as bar:
         for name, said in _controls(cfg, members[: cfg.state_policies], model, world, bar.advance):
-            rows.append(_row(name, (said - low) / (high - low), r[: cfg.state_policies], rng))
+            rows.append(_row(name, ranking((said - low) / (high - low), r[: cfg.state_policies], rng)))
     write_atomically(run.folder / "episodes.csv", _raw(cfg, members, truth, dreamed))
     _report(run, world.name, members, s, r, rows)
 
@@ -152,13 +152,12 @@ def _controls(
     return [*found, (DEAF, np.tile(same, (len(members), 1)))]
 
 
-def _row(name: str, scores: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> tuple[Any, ...]:
+def _row(name: str, found: Mapping[str, Estimate]) -> tuple[Any, ...]:
     """A line of the table: name, number of policies, r with its interval, MMRV of chance, bias, regret."""
-    found = ranking(scores, truth, rng, repeats=200)
     r = found["pearson_r"]
     interval = f"{r.value:.3f} [{r.low:.3f}, {r.high:.3f}]" + (" (no variance)" if r.flag else "")
     shown = [f"{found[key].value:.3f}" for key in ("spearman", "mmrv_of_chance", "bias", "spread", "regret_at_1")]
-    return (name, len(scores), interval, *shown)
+    return (name, r.n, interval, *shown)
 
 
 def _raw(cfg: RankConfig, members: Sequence[Member], truth: np.ndarray, dreamed: np.ndarray) -> str:

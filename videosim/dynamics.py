@@ -20,6 +20,8 @@ from videosim.types import LatentLayout
 
 State = dict[str, Tensor]
 
+DREAMT = 4  # one row in so many is dreamed in earnest, for the heads to learn how far a dream strays
+
 
 @dataclass
 class Dreamt:
@@ -53,8 +55,8 @@ class Dynamics(nn.Module, ABC):
     """``latents`` are float32 ``(B, N, D)`` with unit scale; ``action`` is an action token ``(B, W)``.
 
     Set from the data before training, all ``(S,)`` and standardised: ``sensor_step``, how far a sensor moves in a step
-    (standard deviation), and ``sensor_low`` / ``sensor_high``, where it has ever been, with a margin: no belief leaves
-    this box, so an error cannot grow without bound.
+    (standard deviation), and ``sensor_low`` / ``sensor_high``, where the data have ever been: no belief leaves this
+    box, so an error cannot grow without bound.
 
     ``transition``: the part, if a core has one, that moves the physical state on without a look at the picture; it is
     trained first, by ``transition_loss``, and must stay as it is while ``loss`` trains the rest.
@@ -103,6 +105,26 @@ class Dynamics(nn.Module, ABC):
     ) -> DynamicsLoss:
         """latents ``(B, T+1, N, D)``, action tokens ``(B, T, W)``, sensors ``(B, T+1, S)`` standardised, valid bool
         ``(B, T)``: False where the transition does not exist."""
+
+    @torch.no_grad()
+    def _dreamt(self, latents: Tensor, actions: Tensor, context: int) -> Dreamt:
+        """One row in DREAMT of a batch, as for ``loss``: ``context`` frames, and then nothing but the model itself."""
+        rows = max(1, len(latents) // DREAMT)
+        latents, actions = latents[:rows], actions[:rows]
+        state = self.start(latents[:, :1], actions[:, :0])
+        states = [state]
+        for t in range(actions.shape[1]):
+            if t + 1 < context:
+                state = self.observe(state, actions[:, t], latents[:, t + 1])
+            else:
+                state, _ = self.step(state, actions[:, t])
+            states.append(state)
+        return Dreamt(
+            features=torch.stack([self.features(s) for s in states], 1),
+            sensors=torch.stack([self.sensors(s) for s in states], 1),
+            latents=torch.stack([self.latents(s).flatten(1) for s in states], 1),
+            age=torch.stack([s["age"] for s in states], 1),
+        )
 
     def transition_loss(self, sensors: Tensor, actions: Tensor, weight: Tensor, rng: torch.Generator) -> Tensor:
         """What trains ``transition``; ``weight`` ``(B, T)``: how much each step counts. The rest as in ``loss``."""

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from videosim.dynamics import Dreamt, Dynamics, DynamicsLoss, State
+from videosim.dynamics import Dynamics, DynamicsLoss, State
 from videosim.layers import linear, network, small
 from videosim.model_config import RecurrentConfig
 
@@ -29,7 +29,6 @@ from videosim.model_config import RecurrentConfig
 # states that cannot be, a pole of the wrong length or a hand beside its arm: a policy finds any of them that pays.
 NEAR, FAR = (1e-3, 0.05), (1e-3, 0.5)
 PRECISE = 0.02  # runs from farther off count less: what cannot be known drowns what can
-DREAMT = 4  # one row in so many is dreamed in earnest, for the heads to learn how far a dream strays
 
 
 def _mean(errors: list[Tensor], weights: Tensor) -> Tensor:
@@ -202,22 +201,5 @@ class RecurrentDynamics(Dynamics):
             total=total,
             terms={name: term.detach() for name, term in terms.items()},
             features=torch.stack([self.features(s) for s in states], 1),
-            dreamt=self._dreamt(seen[: max(1, len(seen) // DREAMT)], actions, context),
-        )
-
-    @torch.no_grad()
-    def _dreamt(self, latents: Tensor, actions: Tensor, context: int) -> Dreamt:
-        """The first rows as they would be used: ``context`` frames, and then nothing but the model itself."""
-        rows = len(latents)
-        state = self.start(latents[:, :1], actions[:rows, :0])
-        states = [state]
-        for t in range(actions.shape[1]):
-            ahead = self._advance(state, actions[:rows, t])
-            state = self._absorb(ahead, latents[:, t + 1]) if t + 1 < context else ahead
-            states.append(state)
-        return Dreamt(
-            features=torch.stack([self.features(s) for s in states], 1),
-            sensors=torch.stack([s["sensors"] for s in states], 1),
-            latents=torch.stack([s["latents"] for s in states], 1),
-            age=torch.stack([s["age"] for s in states], 1),
+            dreamt=self._dreamt(seen, actions, context),
         )

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from videosim.dynamics import Dreamt, Dynamics, DynamicsLoss, State
+from videosim.dynamics import Dynamics, DynamicsLoss, State
 from videosim.errors import VideoSimError
 from videosim.layers import linear, network
 from videosim.model_config import SpaceTimeConfig
@@ -28,8 +28,6 @@ from videosim.patches import Patches
 from videosim.paths import Path, Predict
 from videosim.transformer import Past, SpaceTimeTransformer, causal
 from videosim.types import LatentLayout
-
-DREAMT = 4  # one row in so many is dreamed in earnest, for the heads to learn how far a dream strays
 
 
 def _mean(errors: Tensor, weights: Tensor) -> Tensor:
@@ -215,7 +213,7 @@ class SpaceTimeDynamics(Dynamics):
         self, latents: Tensor, actions: Tensor, sensors: Tensor, valid: Tensor, rng: torch.Generator
     ) -> DynamicsLoss:
         c = self.config
-        rows, frames = latents.shape[:2]
+        frames = latents.shape[1]
         exists = torch.cat([torch.ones_like(latents[:, :1, 0, 0]), valid.float()], 1)
         seen = latents + c.input_noise * torch.randn(latents.shape, generator=rng)
         before = torch.cat([torch.zeros_like(seen[:, :1]), seen[:, :-1]], 1)
@@ -244,7 +242,7 @@ class SpaceTimeDynamics(Dynamics):
             total=total,
             terms={name: term.detach() for name, term in terms.items()},
             features=torch.cat([summary, seen.flatten(2), self._bounded(read)], -1),
-            dreamt=self._dreamt(seen[: max(1, rows // DREAMT)], actions, context),
+            dreamt=self._dreamt(seen, actions, context),
         )
 
     def _dropped(self, led: Tensor, rng: torch.Generator) -> Tensor:
@@ -265,23 +263,3 @@ class SpaceTimeDynamics(Dynamics):
         cells = (torch.rand(rows, 1, clip.shape[2], generator=rng) < share).expand(clip.shape[:-1])
         kept = torch.where(torch.rand(rows, 1, 1, generator=rng) < 0.75, known, cells).float()
         return _mean(self.path.loss(self._predict(around), clip, kept, rng), exists[:, :frames])
-
-    @torch.no_grad()
-    def _dreamt(self, latents: Tensor, actions: Tensor, context: int) -> Dreamt:
-        """The first rows as they would be used: ``context`` frames, and then nothing but the model itself."""
-        rows = len(latents)
-        state = self.start(latents[:, :1], actions[:rows, :0])
-        states = [state]
-        for t in range(actions.shape[1]):
-            action = actions[:rows, t]
-            if t + 1 < context:
-                state = self.observe(state, action, latents[:, t + 1])
-            else:
-                state, _ = self.step(state, action)
-            states.append(state)
-        return Dreamt(
-            features=torch.stack([self.features(s) for s in states], 1),
-            sensors=torch.stack([s["sensors"] for s in states], 1),
-            latents=torch.stack([s["latents"].flatten(1) for s in states], 1),
-            age=torch.stack([s["age"] for s in states], 1),
-        )
