@@ -130,6 +130,7 @@ def _train(cfg: LoopConfig, number: int, store: Path, init: str, run: Run) -> St
             transition_rate=slower * settings.transition_rate,
             dynamics_steps=cfg.fine_tune_steps,
             dynamics_rate=cfg.fine_tune_rate,
+            painter_rate=slower * settings.painter_rate,
         )
     folder = run.folder / f"round-{number}" / "model"
     return _stage("train", settings, folder, run, lambda stage: train.main(settings, stage))

@@ -161,12 +161,10 @@ def dream(
             return torch.as_tensor(model.spec.action.normalise(np.stack(rows))).to(latents.device)
 
         state = model.start(latents, actions([episode.actions[t - context + 1 : t] for t in times]))
-        sensors, newest = model.sensors(state), latents[:, -1]
         for h in range(horizon + 1):
-            yield sensors.cpu().numpy(), model.decode(newest).cpu().numpy()
+            yield model.sensors(state).cpu().numpy(), model.decode(model.latents(state)).cpu().numpy()
             if h < horizon:
-                state, out = model.step(state, actions([episode.actions[t + h] for t in times]))
-                sensors, newest = out.sensors, out.latents
+                state, _ = model.step(state, actions([episode.actions[t + h] for t in times]))
 
 
 def _score(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -70,7 +69,10 @@ class Integrator:
         clean = state["clean"] + 2.0 * action[:, 0]
         drift = state["x"] - state["clean"] + self.drift
         state = {"x": clean + drift, "clean": clean}
-        return state, SimpleNamespace(sensors=self.sensors(state), latents=state["x"][:, None, None])
+        return state, None
+
+    def latents(self, state: dict[str, torch.Tensor]) -> torch.Tensor:
+        return state["x"][:, None, None]
 
 
 EPISODES = [episode(seed) for seed in range(4)]
@@ -107,7 +109,10 @@ def test_a_prediction_that_vanishes_is_a_failure() -> None:
     class Vanishing(Integrator):
         def step(self, state: Any, action: torch.Tensor, rngs: Any = None) -> tuple[Any, Any]:
             state, out = super().step(state, action)
-            return state, SimpleNamespace(sensors=out.sensors * torch.nan, latents=out.latents)
+            return {**state, "gone": True}, out
+
+        def sensors(self, state: dict[str, torch.Tensor]) -> torch.Tensor:
+            return super().sensors(state) * (torch.nan if "gone" in state else 1.0)
 
     result = open_loop(Vanishing(0.0), EPISODES, 10, 3, 5, np.random.default_rng(0))
     assert result.horizons(np.random.default_rng(0))["open_loop_horizon_frames"].value == 1

@@ -49,6 +49,9 @@ class TrainConfig:
     transition_focus: float = 0.5  # share of them from where the motion changes most abruptly
     dynamics_steps: int = 3000
     dynamics_rate: float = 1e-3  # peak learning rate
+    painter_steps: int = 2500
+    painter_rate: float = 3e-3  # peak learning rate
+    painter_batch: int = 256  # frames
     batch: int = 64  # windows
     window: int = 40  # transitions of one window
     evaluate_every: int = 1000  # steps between two scores on held-out episodes; the best average is kept

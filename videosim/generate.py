@@ -118,8 +118,11 @@ def _dreamed(model: WorldModel, outline: Outline, actions: Tensor, seed: int) ->
     known = model.encode(torch.from_numpy(outline.frames[: outline.lead].copy()))
     simulator = Simulator(model, 1)
     simulator.reset([0], [seed], known[None], actions[:, : outline.lead - 1])
-    after = [simulator.step(actions[:, t]).latents for t in range(outline.lead - 1, len(outline) - 1)]
-    return torch.cat([known, *after])
+    frames = [known]
+    for t in range(outline.lead - 1, len(outline) - 1):
+        simulator.step(actions[:, t])
+        frames.append(simulator.latents())
+    return torch.cat(frames)
 
 
 @torch.no_grad()

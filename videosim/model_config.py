@@ -44,6 +44,7 @@ class DynamicsConfig:
     """Base of every dynamics configuration."""
 
     kind: str = ""
+    painter: int = 0  # channels of what paints the picture of a dream from its physical state; 0: the core paints
 
 
 @dataclass
@@ -51,6 +52,7 @@ class RecurrentConfig(DynamicsConfig):
     """Deterministic recurrent core: one pass a step, a state of constant size."""
 
     kind: str = "recurrent"  # recurrent, flow or masked; another kind brings its own settings
+    painter: int = 48  # channels of what paints the picture of a dream from its physical state; 0: the core paints
     memory: int = 256  # numbers of the recurrent state
     hidden: int = 256  # width of the other layers
     discount: float = 0.98  # loss weight of the open-loop steps: 1, discount, discount**2, …

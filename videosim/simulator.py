@@ -56,10 +56,15 @@ class Simulator:
         return self.state
 
     @torch.no_grad()
+    def latents(self) -> Tensor:
+        """Raw latents ``(rows, N, D)`` of the present frames."""
+        return self.model.latents(self._state())
+
+    @torch.no_grad()
     def decode(self, rows: Sequence[int] | None = None) -> Tensor:
         """Present frames of ``rows`` (None: of all), uint8 ``(len(rows), H, W, 3)``. The costly part: ask only when
         somebody looks."""
-        latents = self.model.latents(self._state())
+        latents = self.latents()
         return self.model.decode(latents if rows is None else latents[list(rows)])
 
     @torch.no_grad()

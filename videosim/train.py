@@ -1,5 +1,5 @@
 """`videosim train`: from an episode store to a checkpoint. Tokenizer, gate, latent cache, transition of the physical
-state, dynamics and heads, in that order.
+state, dynamics and heads, painter, in that order.
 
 Knows nothing of environments or policies. Resumes where it was stopped.
 """
@@ -22,6 +22,7 @@ from videosim.errors import VideoSimError
 from videosim.fit import Schedule, fit
 from videosim.gate import tokenizer_gate
 from videosim.held_out import open_loop_scores
+from videosim.painting import train_painter
 from videosim.run import Run, write_atomically
 from videosim.world_model import Contexts, WorldModel
 
@@ -67,6 +68,7 @@ def main(cfg: TrainConfig, run: Run) -> None:
         _set_scales(model, train)
     seconds += train_transition(model, cfg, train, run)
     seconds += train_dynamics(model, cfg, train, test, run)
+    seconds += train_painter(model, cfg, train, run)
 
     scores = open_loop_scores(model, test, cfg.score_horizon, cfg.score_windows, cfg.seed)
     for name, value in scores.items():
@@ -86,6 +88,7 @@ def main(cfg: TrainConfig, run: Run) -> None:
             "tokenizer steps": cfg.tokenizer_steps,
             "transition steps": cfg.transition_steps,
             "dynamics steps": cfg.dynamics_steps,
+            "painter steps": cfg.painter_steps,
             "window": cfg.window,
             "initialised from": cfg.init or "scratch",
             "minutes": round(seconds / 60.0, 1),

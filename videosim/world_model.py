@@ -20,6 +20,7 @@ from videosim.dynamics import State, build_dynamics
 from videosim.errors import VideoSimError
 from videosim.heads import Heads
 from videosim.model_config import ModelConfig
+from videosim.painter import Painter
 from videosim.spacetime import SpaceTimeDynamics
 from videosim.tokenizers import build_tokenizer
 from videosim.types import WorldSpec
@@ -33,11 +34,10 @@ POLICY_INPUTS = ("latent", "state")
 class StepOut:
     """One imagined transition of B rows.
 
-    latents ``(B, N, D)``, rewards ``(B,)`` in the world's units, terminated_prob ``(B,)`` in [0, 1], uncertainty
+    rewards ``(B,)`` in the world's units, terminated_prob ``(B,)`` in [0, 1], uncertainty
     ``(B,)``: the expected ``WorldModel.state_error``, sensors ``(B, S)`` in their units.
     """
 
-    latents: Tensor
     rewards: Tensor
     terminated_prob: Tensor
     uncertainty: Tensor
@@ -77,6 +77,8 @@ class WorldModel(nn.Module):
         self.action_tokens = ActionTokens(config.max_action_size, ACTION_WIDTH, config.embodiments)
         self.dynamics = build_dynamics(config.dynamics, layout, ACTION_WIDTH, sensors)
         self.heads = Heads(config.heads, self.dynamics.feature_size, ACTION_WIDTH, sensors)
+        painted = config.dynamics.painter and sensors
+        self.painter = Painter(config.dynamics.painter, layout, sensors) if painted else None
         for name, shape in (("latent", (layout.tokens, layout.width)), ("sensor", (sensors,)), ("reward", ())):
             self.register_buffer(f"{name}_mean", torch.zeros(shape))
             self.register_buffer(f"{name}_std", torch.ones(shape))
@@ -133,11 +135,17 @@ class WorldModel(nn.Module):
 
     def start(self, latents: Tensor, actions: Tensor) -> State:
         """Absorb K raw-latent frames ``(B, K, N, D)`` and the K-1 actions ``(B, K-1, A)`` in [-1, 1] between them."""
-        return self.dynamics.start(self._scaled(latents), self.action_tokens(actions))
+        known = self._scaled(latents)
+        return self._remembering(self.dynamics.start(known, self.action_tokens(actions)), known[:, -1])
 
     def observe(self, state: State, action: Tensor, latents: Tensor) -> State:
         """Absorb one real frame's raw latents ``(B, N, D)`` that followed ``action`` ``(B, A)``."""
-        return self.dynamics.observe(state, self.action_tokens(action), self._scaled(latents))
+        known = self._scaled(latents)
+        return self._remembering(self.dynamics.observe(state, self.action_tokens(action), known), known)
+
+    def _remembering(self, state: State, seen: Tensor) -> State:
+        """``state`` with the last real frame's standardised latents ``(B, N, D)``, which the painter starts from."""
+        return state if self.painter is None else {**state, "seen": seen}
 
     def step(
         self, state: State, action: Tensor, rngs: Sequence[torch.Generator] | None = None
@@ -145,14 +153,14 @@ class WorldModel(nn.Module):
         """Imagine one step under ``action`` ``(B, A)`` in [-1, 1]; ``rngs``, one a row, for a core that samples."""
         token = self.action_tokens(action)
         before, sensors = self.dynamics.features(state), self.dynamics.sensors(state)
-        state, z = self.dynamics.step(state, token, rngs)
+        ahead, _ = self.dynamics.step(state, token, rngs)
+        state = ahead if self.painter is None else {**ahead, "seen": state["seen"]}
         after = self.dynamics.features(state)
         reward, logit = self.heads(before, token, after, sensors, self.dynamics.sensors(state))
         error = self.heads.error_std(token, after, state["age"])
         if self.spec.sensors.size:
             error = error * self.sensor_std / self.sensor_span
         return state, StepOut(
-            latents=z * self.latent_std + self.latent_mean,
             rewards=reward * self.reward_std + self.reward_mean,
             terminated_prob=torch.sigmoid(logit),
             uncertainty=error.square().mean(-1).sqrt(),
@@ -180,8 +188,12 @@ class WorldModel(nn.Module):
         return ((self.latents(state) - latents) / self.latent_std).flatten(1).square().mean(-1).sqrt()
 
     def latents(self, state: State) -> Tensor:
-        """Raw latents ``(B, N, D)`` of the state's newest frame."""
-        return self.dynamics.latents(state) * self.latent_std + self.latent_mean
+        """Raw latents ``(B, N, D)`` of the state's newest frame, absorbed or imagined."""
+        latents = self.dynamics.latents(state)
+        if self.painter is not None:
+            painted = self.painter(self.dynamics.sensors(state), state["seen"])
+            latents = torch.where(state["age"][:, None, None] > 0.0, painted, latents)
+        return latents * self.latent_std + self.latent_mean
 
     def sensors(self, state: State) -> Tensor:
         """The physical state the model believes in, ``(B, S)`` in the sensors' units."""
