@@ -13,6 +13,7 @@ BARS: dict[str, dict[str, float]] = {
     "reacher-easy": {"return_ratio": 0.90, "return_physics": 850.0, **OPEN_LOOP},
     "cheetah-run": {"return_ratio": 0.70, "return_physics": 250.0},
     "push": {"return_ratio": 0.85, "success_physics": 0.8, **OPEN_LOOP},
+    "driving": {"return_ratio": 0.90},
 }
 SEEDS, EPISODES = 3, 50  # fewer are a trial, not a result
 
