@@ -1,7 +1,7 @@
-"""Regenerate the README's results from the committed ``experiments/results/<world>/{result,rank}.json`` files.
+"""Regenerate the README's results from the committed ``experiments/results/<world>/{result,rank,audit}.json`` files.
 
     python experiments/results.py            rewrite the part between the markers
-    python experiments/results.py RUN …      first keep what these run folders of gap and rank hold
+    python experiments/results.py RUN …      first keep what these run folders of gap, rank and audit hold
     python experiments/results.py --check    exit status 1 where the README does not say what the files say
 
 Every figure comes with its interval, n, seeds, hardware and command; none is typed by hand.
@@ -24,13 +24,18 @@ from videosim import config as configs
 from videosim.agents import rank
 from videosim.agents.bars import judged
 from videosim.agents.gap_report import LABELS, interval
+from videosim.audit_page import words
+from videosim.audits.catalogue import AUDITS
+from videosim.audits.verdict import load_bars
 from videosim.cli import COMMANDS
+from videosim.statistics import Estimate
 from videosim.video import write_film
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results"
 FILM, FILM_SPEED = "median.webp", 2  # one frame of two: a README is not a cinema
-RANKED = "rank.json"
+KEPT = {"gap": "result.json", "rank": "rank.json", "audit": "audit.json"}  # by command
+RANKED = KEPT["rank"]
 FILM_SAYS = "physics, the dream under the same actions, and their difference: the median episode by score"
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 MAIN = (
@@ -45,31 +50,27 @@ MAIN = (
 
 def section(folder: Path) -> str:
     """Markdown of every result below ``folder``; a sentence where there is none."""
-    parts = []
-    for path in sorted(folder.glob("*/result.json")):
-        parts.append(_world(path.parent, json.loads(path.read_text())))
-        ranked = path.with_name(RANKED)
-        if ranked.is_file():
-            parts.append(_ranking(path.parent.name, json.loads(ranked.read_text())))
+    shown = {"gap": _world, "rank": _ranking, "audit": _audit}
+    found = [(path / name, shown[command]) for path in sorted(folder.glob("*")) for command, name in KEPT.items()]
+    parts = [show(path.parent, json.loads(path.read_text())) for path, show in found if path.is_file()]
     return "\n\n".join(parts) or "No result has been committed yet."
 
 
 def keep(run: Path) -> None:
-    """Copy the result of a run folder of ``videosim gap``, and its median film as a WebP, or of ``videosim rank`` to
-    ``RESULTS``."""
+    """Copy the result of a run folder of ``videosim gap``, and its median film as a WebP, or of ``videosim rank`` or
+    ``videosim audit`` to ``RESULTS``."""
     result = json.loads((run / "result.json").read_text())
-    if result["command"] not in ("gap", "rank"):
-        raise SystemExit(f"{run} holds a result of `videosim {result['command']}`; give a run folder of gap or rank")
+    if result["command"] not in KEPT:
+        raise SystemExit(f"{run} holds a result of `videosim {result['command']}`; give one of {', '.join(KEPT)}")
     folder = RESULTS / run.resolve().name
     folder.mkdir(parents=True, exist_ok=True)
-    if result["command"] == "rank":
-        shutil.copy(run / "result.json", folder / RANKED)
+    shutil.copy(run / "result.json", folder / KEPT[result["command"]])
+    if result["command"] != "gap":
         return
     with av.open(str(run / "videos" / "median.mp4")) as container:
         rate = float(container.streams.video[0].average_rate or 25)
         film = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
     write_film(folder / FILM, film[::FILM_SPEED], rate / FILM_SPEED)
-    shutil.copy(run / "result.json", folder / "result.json")
 
 
 def rewritten(text: str, body: str) -> str:
@@ -88,12 +89,29 @@ def _world(folder: Path, result: dict[str, Any]) -> str:
     return "\n".join([f"### {name}", "", *shown, *_table(figures, order, LABELS, asked), "", _made(result)])
 
 
-def _ranking(name: str, result: dict[str, Any]) -> str:
-    figures = result["figures"]
+def _ranking(folder: Path, result: dict[str, Any]) -> str:
+    name, figures = folder.name, result["figures"]
     count = figures["pearson_r"]["n"]
     title = f"#### {name}: {count} policies ranked in the dream and in physics"
     table = _table(figures, [key for key in rank.LABELS if key in figures], rank.LABELS, rank.asked(figures))
     return "\n".join([title, "", *table, "", _made(result)])
+
+
+def _audit(folder: Path, result: dict[str, Any]) -> str:
+    """Every figure of an audit of one model, and what the audits themselves are worth, where controls were asked."""
+    figures, bars = result["figures"], load_bars(result["config"]["size"])
+    labels = {f"control_{word}": f"{word} of the audits over all controls" for word in ("sensitivity", "specificity")}
+    asked = {}
+    for audit in AUDITS.values():
+        for metric, named in audit.figures:
+            key, bar = named.format(**bars.sizes), bars.audits[audit.name][metric]
+            if key in figures:
+                ends = [np.nan if figures[key][end] is None else figures[key][end] for end in ("value", "low", "high")]
+                asked[key] = f"{words(bar)}: {bar.judge(Estimate(*ends, figures[key]['n']))}"
+                labels[key] = f"{audit.name} {metric.replace('_', ' ')}"
+    title = f"#### {folder.name}: audited at size {result['config']['size']}"
+    order = [key for key in [*asked, *labels] if key in figures]
+    return "\n".join([title, "", *_table(figures, list(dict.fromkeys(order)), labels, asked), "", _made(result)])
 
 
 def _table(figures: dict[str, Any], order: list[str], labels: Mapping[str, str], asked: Mapping[str, str]) -> list[str]:

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from videosim.agents.demo import main
-from videosim.config import AgentConfig, DemoConfig, GapConfig, RankConfig
+from videosim.config import AgentConfig, AuditConfig, DemoConfig, GapConfig, RankConfig
 from videosim.envs.physics import PhysicsEnv
 from videosim.errors import VideoSimError
 from videosim.model_config import to_dict
@@ -102,6 +102,23 @@ def test_a_ranking_stands_below_its_world(results: ModuleType, tmp_path: Path) -
     )
 
 
+def test_an_audit_is_shown_with_its_bars(results: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "RESULTS", tmp_path / "results")
+    figure = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 40, "unit": ""}
+    figures = {"cai4_h16": figure, "clip_auc": figure, "seconds_A3": figure, "control_sensitivity": {"value": 1.0}}
+    run = tmp_path / "push"
+    run.mkdir()
+    config = to_dict(AuditConfig(checkpoint="push", size="quick"))
+    audited = {"command": "audit", "config": config, "figures": figures}
+    (run / "result.json").write_text(json.dumps(audited))
+    results.keep(run)
+    text = results.section(tmp_path / "results")
+    assert "| A3 cai4 | 0.5 [0.4, 0.6] | 40 |  | ≥ 0.95, interval ≥ 0.85: FAIL |" in text
+    assert "| A16 clip auc | 0.5 [0.4, 0.6] | 40 |  | ≤ 0.65, interval ≤ 0.75: PASS |" in text
+    assert "sensitivity of the audits over all controls | 1 |" in text and "seconds" not in text
+    assert "`videosim audit checkpoint=push size=quick`" in text
+
+
 def test_a_run_is_kept_with_its_median_film(
     results: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,7 +136,7 @@ def test_a_run_is_kept_with_its_median_film(
         assert film.size == (48, 32) and film.n_frames == 2 and film.info["duration"] == 400
     assert f"](experiments/results/push/{results.FILM})" in results.section(tmp_path / "results")
     (run / "result.json").write_text(json.dumps(result | {"command": "demo"}))
-    with pytest.raises(SystemExit, match="gap or rank"):
+    with pytest.raises(SystemExit, match="gap, rank, audit"):
         results.keep(run)
 
 
