@@ -114,6 +114,30 @@ def half_gravity() -> Fault:
     return Fault(scene=scene)
 
 
+def ghost() -> Fault:
+    """The pusher goes through things as if they were not there; A10 must see it, and A2."""
+
+    def scene(model: mujoco.MjModel) -> None:
+        model.geom("pusher").contype[:] = model.geom("pusher").conaffinity[:] = 0
+
+    return Fault(scene=scene)
+
+
+def leaky(speed_mps: float = 0.05) -> Fault:
+    """Things slide with every action, ``speed_mps`` at full strength, touched or not; A3 must see it, by the effect of
+    what should have none."""
+
+    def actions(world: FaultySource, action: np.ndarray) -> np.ndarray:
+        world.own[:] = action
+        return action
+
+    def motion(world: FaultySource, before: Before) -> None:
+        for name in OBJECTS:
+            world.data.qpos[_at(world, name)[0]] += speed_mps * world.dt_s * world.own
+
+    return Fault(actions=actions, motion=motion, numbers=PushSource.action.size)
+
+
 # --- objects ---------------------------------------------------------------------------------------------------------
 
 
@@ -200,6 +224,17 @@ def drift(speed_mps: float = 0.02) -> Fault:
     def motion(world: FaultySource, before: Before) -> None:
         for name in OBJECTS:
             world.data.qpos[_at(world, name)[0].start] += speed_mps * world.dt_s
+
+    return Fault(motion=motion)
+
+
+def jitter(step_m: float = 0.004) -> Fault:
+    """Things tremble, by steps of ``step_m`` that no two episodes share; A5 must see it."""
+
+    def motion(world: FaultySource, before: Before) -> None:
+        rng = world.rng(world.steps)
+        for name in OBJECTS:
+            world.data.qpos[_at(world, name)[0]] += rng.normal(0.0, step_m, 2)
 
     return Fault(motion=motion)
 

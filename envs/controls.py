@@ -21,11 +21,11 @@ CONTROLS: dict[str, Callable[..., Fault]] = {
     for make in (
         *(physics.oracle, pictures.noise, pictures.blur, pictures.codec),
         *(physics.freeze, physics.blind, physics.inverted, physics.attenuated, physics.lag),
-        *(physics.wrong_physics, physics.half_gravity),
+        *(physics.wrong_physics, physics.half_gravity, physics.ghost, physics.leaky),
         *(physics.swap, physics.vanish, pictures.duplicate, pictures.recolour),
         *(physics.occlusion_reset, physics.context_limited, physics.state_reset),
         *(pictures.warp, physics.retrieval, physics.reward_bug, physics.optimist),
-        *(physics.drift, pictures.mid_collapse),
+        *(physics.drift, physics.jitter, pictures.mid_collapse),
     )
 }
 NAME = re.compile(r"(?P<kind>[a-z_]+?)(?P<number>\d+(\.\d+)?)?(@(?P<checkpoint>.+))?")

@@ -17,9 +17,9 @@ from videosim.audit_films import BRANCHES_SCALE, branch_film, break_film, by_bre
 from videosim.audit_page import page, words
 from videosim.audit_tables import verdicts
 from videosim.audits.audit import Bench
+from videosim.audits.forks import first_fork
 from videosim.audits.identity import draw_case, first_break
 from videosim.audits.instrument import Instrument
-from videosim.audits.intervention import first_fork
 from videosim.audits.ledger import join, load_claims
 from videosim.audits.matrix import score
 from videosim.audits.push_reader import PushReader
@@ -31,6 +31,7 @@ from videosim.report import render
 from videosim.video import EDGE, GAP, LABEL_HEIGHT, MAX_BYTES, RED, SCALE, mp4_bytes
 
 BARS = load_bars("smoke")
+COST = {"look": {"share": 0.5, "confidence": 0.99}, "seconds": 1.5}
 WANTED = {"oracle": {"A1": PASS, "A3": PASS, "A6": PASS}, "lag": {"A1": PASS, "A3": FAIL}}
 
 
@@ -55,7 +56,7 @@ def report(said: dict[str, str], notes: dict[str, str] | None = None) -> dict[st
         if verdict == INCONCLUSIVE:
             found["n_wanted"] = 4321
         metrics = {metric: dict(found) for metric in BARS.audits[audit]}
-        audits[audit] = {"verdict": verdict, "metrics": metrics, "details": details.get(audit, {})}
+        audits[audit] = {"verdict": verdict, "metrics": metrics, "details": details.get(audit, {}), **COST}
     return {"audits": audits, "notes": notes or {}}
 
 

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from videosim.audits import coherence, doses, identity, intervention, lasting, permanence, rewards, successor
 from videosim.audits.catalogue import AUDITS
 from videosim.audits.exam import Report
+from videosim.audits.forks import Fork
 from videosim.audits.journeys import Journey, Travelled
+from videosim.audits.looks import looks
 from videosim.audits.matrix import expected, score
 from videosim.audits.push_reader import PushReader, Reading
 from videosim.audits.push_scene import ARENA_M, NAMES
@@ -57,11 +59,11 @@ def test_a_share_that_all_episodes_agree_on_is_still_in_doubt():
     assert estimate.value == estimate.high == 1.0 and estimate.low == pytest.approx(wilson(1.0, 8)[0])
 
 
-def fork_of(places: np.ndarray) -> intervention.Fork:
+def fork_of(places: np.ndarray) -> Fork:
     """A fork whose truth is ``places`` (K, T+1, 4, 2), all in sight."""
     frames = np.zeros((places.shape[1], 2, 2, 3), np.uint8)
     truths = [Moments(frames, place, np.ones(place.shape[:2])) for place in places]
-    return intervention.Fork(Start(np.zeros(0), frames, np.zeros((0, 2)), 0), np.zeros((len(places), 1, 2)), truths)
+    return Fork(Start(np.zeros(0), frames, np.zeros((0, 2)), 0), np.zeros((len(places), 1, 2)), truths)
 
 
 def walks(seed: int, frames: int = 16) -> np.ndarray:
@@ -348,6 +350,8 @@ def bar_file(folder: Path, bar: str, bounds: str = "") -> Path:
         (lambda t: load_bars("full", bar_file(t, "{at_least: nan}")), "needs one limit and bound"),
         (lambda t: load_bars("full", bar_file(t, "{at_least: 0.5}")), "needs a whole number from 1 as 'instrument"),
         (lambda t: load_bars("full", bar_file(t, "{at_least: 0.5}", "A1.s: 0.1")), "'A1.s', which is no bar"),
+        (lambda t: looks([0.5, 0.9], 2.0), "are shares that rise to 1"),
+        (lambda t: looks([0.5, 1.0], 0.0), "is positive; got 0"),
         (lambda t: judge("A1", "w", {}, load_bars("full")), "disagree about 'motion_ratio'"),
         (lambda t: kaplan_meier(np.zeros(0), np.zeros(0), 3), "and an episode; got 0"),
         (

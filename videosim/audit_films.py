@@ -15,7 +15,7 @@ from videosim.video import SCALE, difference, mp4_bytes, side_by_side
 
 if TYPE_CHECKING:
     from videosim.audits.audit import Bench
-    from videosim.audits.intervention import Fork
+    from videosim.audits.forks import Fork
     from videosim.audits.push_reader import PushReader
     from videosim.audits.world import World
 
@@ -40,8 +40,8 @@ def model_films(
 
     breaks  of each episode as A1's details hold them: ``frame``, ``kind`` and ``name`` of the first break, or None
     """
+    from videosim.audits.forks import first_fork
     from videosim.audits.identity import draw_case
-    from videosim.audits.intervention import first_fork
     from videosim.audits.world import DreamWorld, film
 
     world = DreamWorld(model)

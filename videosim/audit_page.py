@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from videosim.audit_plots import plots
-from videosim.audit_tables import in_order, notes
+from videosim.audit_tables import COSTS, costs, in_order, notes
 from videosim.report import VERDICTS, Badge, Film, Report, Table
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def page(
         plots=plots(measured, bars),
         tables=[
             *(_metrics(name, measured["worlds"][name], bars) for name in models),
+            *(_costs(name, measured["worlds"][name]) for name in models),
             *_differences(measured, models),
             _instrument(measured, bars),
             *_breaks(measured),
@@ -126,6 +127,14 @@ def _metrics(name: str, report: Mapping[str, Any], bars: Bars) -> Table:
     rows = [row for audit in in_order(set(report["audits"]) - {"A0"}) for row in _rows(report, audit, bars)]
     note = "A bar was set before anything was measured, and applies to the interval. n: what was resampled."
     return Table(f"{name}, metric by metric", ("metric", *COLUMNS), rows, note)
+
+
+def _costs(name: str, report: Mapping[str, Any]) -> Table:
+    note = (
+        "An audit stops at the first look at which its verdict is settled; the intervals of all looks hold together "
+        "with 95 %. The seconds count the truth that it was the first to ask for."
+    )
+    return Table(f"What the audits of {name} took", COSTS, [costs(found) for found in report["audits"].items()], note)
 
 
 COLUMNS = ("bar", "value", "95 % interval", "n", "verdict", "n that would settle it")

@@ -55,7 +55,7 @@ def _survival(measured: Mapping[str, Any], bars: Bars) -> dict[str, Any] | None:
 
 
 def _choice(measured: Mapping[str, Any], bars: Bars) -> dict[str, Any] | None:
-    from videosim.audits.intervention import BRANCHES
+    from videosim.audits.forks import BRANCHES
 
     far = {name: report["audits"]["A3"]["metrics"]["cai4_far"]["value"] for name, report in _asked(measured, "A3")}
     series = _series(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 SHORT = {"INCONCLUSIVE": "?"}
 NUMBERS = ("value", "low", "high", "n")
+COSTS = ("audit", "stopped after", "confidence of the interval", "seconds")
 
 
 def show(measured: Mapping[str, Any], wanted: Mapping[str, Mapping[str, str]], judged: Score, run: Run) -> None:
@@ -29,6 +30,7 @@ def show(measured: Mapping[str, Any], wanted: Mapping[str, Mapping[str, str]], j
     for name, report in reports.items():
         if name not in controls:
             run.table(name, ("metric", *NUMBERS, "verdict", "n wanted"), _figures(report))
+            run.table(f"what the audits of {name} took", COSTS, [costs(found) for found in report["audits"].items()])
     if measured["differences"]:
         first, second = (name for name in reports if name not in controls)
         run.table(
@@ -65,6 +67,12 @@ def verdicts(report: Mapping[str, Any]) -> dict[str, str]:
 def in_order(audits: Collection[str]) -> list[str]:
     """By number: A9 before A14."""
     return sorted(audits, key=lambda audit: int(audit[1:]))
+
+
+def costs(found: tuple[str, Mapping[str, Any]]) -> tuple[Any, ...]:
+    """The row of COSTS of an audit and its result."""
+    audit, result = found
+    return audit, f"{result['look']['share']:.0%}", f"{result['look']['confidence']:.2%}", result["seconds"]
 
 
 def _cell(report: Mapping[str, Any], audit: str, wanted: Mapping[str, str]) -> str:

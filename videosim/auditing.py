@@ -17,21 +17,21 @@ from videosim.audit_tables import show, verdicts
 from videosim.config import AuditConfig, LedgerConfig
 from videosim.errors import VideoSimError
 from videosim.report import Film, write_report
-from videosim.run import Run, write_atomically
+from videosim.run import Bar, Run, write_atomically
 
 if TYPE_CHECKING:
-    from videosim.audits.exam import Exam
+    from videosim.audits.exam import Exam, Keep
 
 MEASUREMENTS = "measurements.json"
 
 
 def audit(cfg: AuditConfig, run: Run) -> None:
     """``videosim audit``: the audits of the push scene on a model and on controls, into ``measurements.json`` and
-    ``report.html``. A world that was examined before the command was interrupted is not examined again."""
+    ``report.html``. What was found before the command was interrupted, audit by audit, is not asked again."""
     from videosim.audits.catalogue import AUDITS
     from videosim.audits.exam import Exam, fits
     from videosim.audits.ledger import join, load_claims
-    from videosim.audits.matrix import expected, score
+    from videosim.audits.matrix import examine_control, expected, score
     from videosim.audits.verdict import load_bars
     from videosim.envs.physics import PhysicsEnv
 
@@ -56,19 +56,21 @@ def audit(cfg: AuditConfig, run: Run) -> None:
     exam = Exam(cfg.size, bars=Path(cfg.bars) if cfg.bars else None, seed=cfg.seed)
     reports: dict[str, dict[str, Any]] = {}
     differences: dict[str, Any] = {}
-    with run.progress(len(names) + len(controls), "worlds examined", "worlds") as bar:
+    asked = len(names) * len(AUDITS) + sum(len(wanted[name]) for name in controls)
+    with run.progress(asked, "audits", "audits") as bar:
         if names:
             key = "-".join(f"{name}-{weights}" for name, (_, weights) in models.items())
             kept = _kept(
-                exam, key, cfg, run, lambda: _compared(exam, {name: model for name, (model, _) in models.items()})
+                *(exam, key, cfg, run),
+                lambda: _compared(exam, models, lambda name: _keeper(exam, name, cfg, run, bar)),
             )
             reports |= kept["reports"]
             differences = kept["differences"]
-            bar.advance(len(names))
+            bar.update(len(names) * len(AUDITS))
         for name in controls:
-            bar.note(name)
-            reports[name] = _kept(exam, name, cfg, run, lambda name=name: _control(exam, name))  # type: ignore[misc]
-            bar.advance()
+            done, keep = bar.done, _keeper(exam, name, cfg, run, bar)
+            reports[name] = _kept(exam, name, cfg, run, lambda n=name, k=keep: examine_control(exam, n, k).to_dict())  # type: ignore[misc]
+            bar.update(done + len(wanted[name]))
     judged = score({name: verdicts(reports[name]) for name in controls}, wanted)
     ladders = _graded(exam, cfg, run) if cfg.controls == ["all"] else []
     run.figures["probe_floor_fraction"] = exam.instrument.result.findings["floor_fraction"].estimate.to_dict()
@@ -77,6 +79,7 @@ def audit(cfg: AuditConfig, run: Run) -> None:
             for metric, figure in audit.figures:
                 measured = reports[names[0]]["audits"][audit.name]["metrics"][metric]
                 run.figures[figure.format(**exam.bars.sizes)] = {k: v for k, v in measured.items() if k != "verdict"}
+            run.figure(f"seconds_{audit.name}", reports[names[0]]["audits"][audit.name]["seconds"], unit="s")
     if controls:
         run.figure("control_sensitivity", judged.sensitivity, n=judged.must_fail)
         run.figure("control_specificity", judged.specificity, n=judged.must_pass)
@@ -149,20 +152,29 @@ def _kept(exam: Exam, key: str, cfg: AuditConfig, run: Run, make: Callable[[], A
     return made
 
 
-def _control(exam: Exam, name: str) -> dict[str, Any]:
-    from videosim.audits.matrix import examine_control
+def _keeper(exam: Exam, world: str, cfg: AuditConfig, run: Run, bar: Bar) -> Keep:
+    """Keeps the results on ``world`` audit by audit, and tells the ``bar``."""
+    from videosim.audits.verdict import Result
 
-    return examine_control(exam, name).to_dict()
+    def keep(audit: str, ask: Callable[[], Result]) -> Result:
+        bar.note(f"{world} {audit}")
+        kept = _kept(exam, f"{world}-{audit}", cfg, run, lambda: ask().to_dict())
+        bar.advance()
+        return Result.from_dict(audit, world, kept)
+
+    return keep
 
 
-def _compared(exam: Exam, models: Mapping[str, Any]) -> dict[str, Any]:
-    """The reports on one model or two, and the second's figures less the first's."""
+def _compared(exam: Exam, models: Mapping[str, tuple[Any, str]], keeper: Callable[[str], Keep]) -> dict[str, Any]:
+    """The reports on one model, or on two and the second's figures less the first's. The episodes of two are all asked
+    in one go: their samples, which a comparison needs, are not kept."""
     from videosim.audits.world import DreamWorld
 
     found = {}
-    for name, model in models.items():
+    for name, (model, weights) in models.items():
         world = DreamWorld(model)
-        found[name] = exam.examine(world)
+        how = {"keep": keeper(f"{name}-{weights}")} if len(models) == 1 else {"early": False}
+        found[name] = exam.examine(world, **how)  # type: ignore[arg-type]
         world.close()
     differences = exam.compare(*found.values()) if len(found) == 2 else {}
     return {

@@ -1,7 +1,8 @@
 """Estimates with intervals: interquartile mean, bootstraps, ratios, correlation. Knows no world and no model.
 
-Every interval is two-sided at ``CONFIDENCE``. Every resampler takes its own ``numpy`` generator. Inputs that hold NaN
-or infinity are refused: a missing measurement is a failure the caller must score, never a number to skip.
+Every interval is two-sided, at ``CONFIDENCE`` unless another one is asked for. Every resampler takes its own ``numpy``
+generator. Inputs that hold NaN or infinity are refused: a missing measurement is a failure the caller must score, never
+a number to skip.
 """
 
 from __future__ import annotations
@@ -52,11 +53,13 @@ def bootstrap(
     clusters: np.ndarray | None = None,
     repeats: int = REPEATS,
     unit: str = "",
+    confidence: float = CONFIDENCE,
 ) -> Estimate:
     """Percentile bootstrap of ``statistic`` over ``values`` (n, …), resampling rows.
 
-    clusters  (n,) labels: rows of one label are drawn together (several starts out of one episode), and ``n`` of the
-              estimate is the number of labels
+    clusters    (n,) labels: rows of one label are drawn together (several starts out of one episode), and ``n`` of the
+                estimate is the number of labels
+    confidence  of the interval; so many ``repeats`` are needed that some of them lie beyond it
     """
     values = _numbers(values)
     if clusters is None:
@@ -69,7 +72,7 @@ def bootstrap(
     for r in range(repeats):
         chosen = rng.integers(len(groups), size=len(groups))
         draws[r] = statistic(values[chosen if clusters is None else np.concatenate([groups[g] for g in chosen])])
-    low, high = _interval(draws)
+    low, high = _interval(draws, confidence)
     return Estimate(float(statistic(values)), low, high, len(groups), unit)
 
 
@@ -128,20 +131,22 @@ def correlation(pairs: np.ndarray) -> float:
     return float(a @ b) / scale if scale > 1e-12 else 0.0
 
 
-def pearson(x: np.ndarray, y: np.ndarray, rng: np.random.Generator, repeats: int = REPEATS) -> Estimate:
+def pearson(
+    x: np.ndarray, y: np.ndarray, rng: np.random.Generator, repeats: int = REPEATS, confidence: float = CONFIDENCE
+) -> Estimate:
     """Correlation of paired ``x`` and ``y`` (n,), pairs bootstrapped.
 
     Without variance on a side the correlation is 0 and flagged, here and inside each resample: a model that answers the
     same to everything must score 0, not 1 and not NaN.
     """
-    estimate = bootstrap(np.stack([x, y], 1), correlation, rng, repeats=repeats)
+    estimate = bootstrap(np.stack([x, y], 1), correlation, rng, repeats=repeats, confidence=confidence)
     flat = min(float(np.std(x)), float(np.std(y))) < 1e-9
     return replace(estimate, flag="no variance: scored 0" if flat else "")
 
 
-def _interval(draws: np.ndarray) -> tuple[float, float]:
+def _interval(draws: np.ndarray, confidence: float = CONFIDENCE) -> tuple[float, float]:
     # "nearest" takes an order statistic as it is: interpolating next to an infinite draw would give NaN
-    low, high = np.quantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], method="nearest")
+    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2], method="nearest")
     return float(low), float(high)
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
 
 from videosim.audits.instrument import Instrument
+from videosim.audits.looks import END, Look
 from videosim.audits.push_reader import PushReader
 from videosim.audits.truth import Truth
 from videosim.audits.verdict import Bars, Result, Sample, judge
 from videosim.audits.world import World
 
 T = TypeVar("T")
+A = TypeVar("A")
 
 
 @dataclass(frozen=True)
@@ -45,25 +48,30 @@ class Bench:
 
 @dataclass(frozen=True)
 class Viewing:
-    """One world under examination."""
+    """One world under examination, as far as the ``look`` goes."""
 
     world: World
     bench: Bench
+    look: Look = END
     _asked: dict[Hashable, Any] = field(default_factory=dict)
 
-    def once(self, ask: Callable[[Viewing], T]) -> T:
-        """What the world answers to ``ask``: audits that need the same films share them."""
-        if ask not in self._asked:
-            self._asked[ask] = ask(self)
-        return self._asked[ask]
+    def each(self, draw: Callable[[Bench], Sequence[T]], ask: Callable[[Viewing, T], A]) -> list[tuple[T, A]]:
+        """Of what ``draw`` draws from the truth, the look's share from the first on, each with what the world answers
+        when it is asked ``ask``. It is asked once: audits that need the same films share them, and so do looks."""
+        drawn, answers = self.bench.once(draw), self._asked.setdefault((draw, ask), [])
+        count = math.ceil(self.look.share * len(drawn))
+        answers.extend(ask(self, item) for item in drawn[len(answers) : count])
+        return list(zip(drawn[:count], answers[:count], strict=True))
 
     def judge(
         self, audit: str, samples: Mapping[str, Sample], details: Mapping[str, Any] | None = None, note: str = ""
     ) -> Result:
         """The estimate of every sample against its bar."""
         rng, bars = self.rng(), self.bench.bars
-        estimates = {name: sample.estimate(rng, bars.sizes["resamples"]) for name, sample in samples.items()}
-        return replace(judge(audit, self.world.name, estimates, bars, details, note), samples=samples)
+        repeats, sure = bars.sizes["resamples"], self.look.confidence
+        estimates = {name: sample.estimate(rng, repeats, sure) for name, sample in samples.items()}
+        found = judge(audit, self.world.name, estimates, bars, details, note)
+        return replace(found, samples=samples, look=self.look)
 
     def rng(self) -> np.random.Generator:
         """Of resampling: the same for every audit and world, so that no interval hangs on what else was audited."""

@@ -6,16 +6,24 @@ from videosim.audits import (
     coasts,
     coherence,
     doses,
+    efficiency,
+    explanation,
     identity,
     intervention,
     lasting,
+    likeness,
     permanence,
+    resampling,
     rewards,
     successor,
+    surprise,
 )
 from videosim.audits.audit import Audit
 
 AUDITS: dict[str, Audit] = {
     module.AUDIT.name: module.AUDIT
-    for module in (intervention, identity, permanence, coasts, doses, lasting, coherence, rewards, successor)
+    for module in (
+        *(intervention, identity, permanence, coasts, resampling, doses, lasting, coherence),
+        *(surprise, explanation, efficiency, rewards, likeness, successor),
+    )
 }

@@ -95,9 +95,7 @@ def audit_coasts(viewing: Viewing) -> Result:
     """Let every ball coast in the world."""
     bench = viewing.bench
     ways, drifts = [], []
-    for coast in bench.once(draw_coasts):
-        read = bench.reader.read(film(viewing.world, coast.start, _nothing(bench), at=(0, COASTING))).position
-        moved = read[1] - read[0]
+    for coast, moved in viewing.each(draw_coasts, _let_go):
         length = float(np.linalg.norm(coast.way))
         along = float(moved[coast.ball] @ coast.way) / length
         ways.append((along if np.isfinite(along) else 0.0, length))
@@ -108,6 +106,13 @@ def audit_coasts(viewing: Viewing) -> Result:
         "rest_drift_floors": Sample(np.array(drifts), unit="e0"),
     }
     return viewing.judge("A4", samples, {"true_way_m": [way[1] for way in ways]})
+
+
+def _let_go(viewing: Viewing, coast: Coast) -> np.ndarray:
+    """Metres by which each thing is read to move, (4, 2)."""
+    bench = viewing.bench
+    read = bench.reader.read(film(viewing.world, coast.start, _nothing(bench), at=(0, COASTING))).position
+    return read[1] - read[0]
 
 
 AUDIT = Audit(

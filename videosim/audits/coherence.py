@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 
 from videosim.audits.audit import Audit, Viewing
-from videosim.audits.journeys import WHOLE, Journey, Travelled, draw_journeys, travel
+from videosim.audits.journeys import WHOLE, Journey, Travelled, travel
 from videosim.audits.push_scene import ARENA_M
 from videosim.audits.verdict import Result, Sample
 
@@ -28,9 +28,9 @@ SKILL = 0.5
 def audit_coherence(viewing: Viewing) -> Result:
     """Look at the world's journeys, segment by segment."""
     bench = viewing.bench
-    journeys = bench.once(draw_journeys)
-    sums = np.stack([_sums(j, went) for j, went in zip(journeys, viewing.once(travel), strict=True)])
-    frames = len(journeys[0].actions)
+    pairs = travel(viewing)
+    sums = np.stack([_sums(journey, went) for journey, went in pairs])
+    frames = len(pairs[0][0].actions)
     samples = {
         "worst_to_first": Sample(sums, lambda rows: _worst_to_first(rows, bench.e0_m)),
         "worst_skill": Sample(sums, lambda rows: float(_skills(rows).min())),

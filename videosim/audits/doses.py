@@ -79,16 +79,8 @@ def _actions(way: np.ndarray, dose: float) -> np.ndarray:
 
 def audit_doses(viewing: Viewing) -> Result:
     """Give the world every dose in every lane."""
-    bench = viewing.bench
-    rows = []
-    for lane in bench.once(draw_lanes):
-        answers = []
-        for dose in DOSES:
-            shown = film(viewing.world, lane.start, _actions(lane.way, dose), at=(0, HELD + STOPPED))
-            place = bench.reader.read(shown).position[:, 0]
-            answers.append(float((place[1] - place[0]) @ lane.way))
-        rows.append(np.stack([np.nan_to_num(answers), lane.moved]))
-    answered = np.stack(rows)  # (n, 2, DOSES)
+    pairs = viewing.each(draw_lanes, _answers)
+    answered = np.stack([np.stack([np.nan_to_num(answers), lane.moved]) for lane, answers in pairs])  # (n, 2, DOSES)
     details = {"answers_m": answered[:, 0].tolist(), "true_m": answered[:, 1].tolist()}
     samples = {
         "slope": Sample(answered, lambda part: _line(part)[0]),
@@ -96,6 +88,16 @@ def audit_doses(viewing: Viewing) -> Result:
         "staircase": Sample(answered, _staircase),
     }
     return viewing.judge("A6", samples, details)
+
+
+def _answers(viewing: Viewing, lane: Lane) -> list[float]:
+    """Metres that the pusher is read to go along the lane, by dose."""
+    answers = []
+    for dose in DOSES:
+        shown = film(viewing.world, lane.start, _actions(lane.way, dose), at=(0, HELD + STOPPED))
+        place = viewing.bench.reader.read(shown).position[:, 0]
+        answers.append(float((place[1] - place[0]) @ lane.way))
+    return answers
 
 
 def _line(answered: np.ndarray) -> tuple[float, float]:

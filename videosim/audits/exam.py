@@ -7,16 +7,18 @@ while they do not do what they are told prove little. The truth's side is drawn 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from videosim.audits.audit import Bench, Viewing
+from videosim.audits.audit import Audit, Bench, Viewing
 from videosim.audits.catalogue import AUDITS
 from videosim.audits.instrument import audit_instrument
+from videosim.audits.looks import END, Look
 from videosim.audits.push_scene import scene_sha256
 from videosim.audits.truth import Truth
 from videosim.audits.verdict import FAIL, PASS, Result, load_bars
@@ -24,6 +26,8 @@ from videosim.audits.world import World
 from videosim.errors import VideoSimError
 from videosim.statistics import Estimate
 from videosim.types import WorldSpec
+
+Keep = Callable[[str, Callable[[], Result]], Result]
 
 
 @dataclass(frozen=True)
@@ -46,14 +50,7 @@ class Report:
             "world": self.world,
             "bars_sha256": self.bars_sha256,
             "notes": dict(self.notes),
-            "audits": {
-                name: {
-                    "verdict": result.verdict,
-                    "metrics": {metric: finding.to_dict() for metric, finding in result.findings.items()},
-                    "details": dict(result.details),
-                }
-                for name, result in self.results.items()
-            },
+            "audits": {name: result.to_dict() for name, result in self.results.items()},
         }
 
 
@@ -80,15 +77,29 @@ class Exam:
     def close(self) -> None:
         self.bench.truth.close()
 
-    def examine(self, world: World, audits: Collection[str] = tuple(AUDITS)) -> Report:
-        """Run ``audits`` on ``world``. VideoSimError where it is not a world of this scene, or an audit is unknown."""
+    def examine(
+        self,
+        world: World,
+        audits: Collection[str] = tuple(AUDITS),
+        early: bool = True,
+        keep: Keep = lambda audit, run: run(),
+    ) -> Report:
+        """Run ``audits`` on ``world``. VideoSimError where it is not a world of this scene, or an audit is unknown.
+
+        early  whether an audit stops where its verdict is settled; what is compared with another world must not, so
+               that both have the same episodes
+        keep   ``(audit, run) -> Result``: runs it, or knows what it found before
+        """
         unknown = sorted(set(audits) - set(AUDITS))
         if unknown:
             raise VideoSimError(f"there is no audit {unknown[0]!r} for the push scene; choose {', '.join(AUDITS)}")
         fits(world.spec, self.spec, world.name)
         viewing = Viewing(world, self.bench)
         results = {"A0": self.instrument.result}
-        results |= {name: audit.run(viewing) for name, audit in AUDITS.items() if name in audits}
+        looks = self.bars.looks if early else (END,)
+        for name, audit in AUDITS.items():
+            if name in audits:
+                results[name] = keep(name, lambda audit=audit: settle(audit, viewing, looks))  # type: ignore[misc]
         notes = {name: note for name, result in results.items() if (note := _note(name, result, results))}
         return Report(world.name, self.bars.sha256, results, notes)
 
@@ -115,6 +126,17 @@ def fits(spec: WorldSpec, scene: WorldSpec, name: str) -> None:
                 f"{name} is not a world of the push scene: its {what} is {theirs} and not {ours}; "
                 "audit a model that was trained on push"
             )
+
+
+def settle(audit: Audit, viewing: Viewing, looks: tuple[Look, ...]) -> Result:
+    """The audit at the first of ``looks`` that settles its verdict, or at the last. What it took counts the truth that
+    it was the first to ask for."""
+    began = time.perf_counter()
+    for look in looks:
+        result = audit.run(replace(viewing, look=look))
+        if result.settled:
+            break
+    return replace(result, seconds=time.perf_counter() - began)
 
 
 def _note(name: str, result: Result, results: Mapping[str, Result]) -> str:

@@ -130,24 +130,26 @@ def true_paths(bench: Bench) -> np.ndarray:
     return np.array([path if path[0] > MOVED_M else (0.0, 0) for path in paths], np.float64)
 
 
+def _follow(viewing: Viewing, case: Case) -> Reading:
+    return viewing.bench.reader.read(film(viewing.world, case.start, case.actions))
+
+
 def audit_identity(viewing: Viewing) -> Result:
     """Follow the world through the cases, all of one length, and look for breaks."""
-    world, bench = viewing.world, viewing.bench
-    cases, paths = bench.once(draw_cases), bench.once(true_paths)
-    horizon = len(cases[0].actions)
+    pairs = viewing.each(draw_cases, _follow)
+    horizon = len(pairs[0][0].actions)
     breaks: list[Break | None] = []
     travelled = []
-    for case, path in zip(cases, paths, strict=True):
-        read = bench.reader.read(film(world, case.start, case.actions))
+    for (case, read), path in zip(pairs, viewing.bench.once(true_paths), strict=False):  # as far as the look goes
         breaks.append(first_break(read, case.truth.share, case.truth.position[0]))
         if path[1]:
             travelled.append((*_path(read), *path))
     first = np.array([math.inf if b is None else b.frame for b in breaks])
-    survival = kaplan_meier(first, np.full(len(cases), horizon), horizon)
+    survival = kaplan_meier(first, np.full(len(pairs), horizon), horizon, viewing.look.confidence)
     survivors = (first > horizon).astype(np.float64)
     samples = {
         "motion_ratio": Sample(np.array(travelled), _ratio),
-        "survival": Sample(survivors, by=lambda rng, repeats: survival.at(horizon)),
+        "survival": Sample(survivors, by=lambda *how: survival.at(horizon)),
     }
     details = {
         "median_first_break": float(np.median(first)),

@@ -90,21 +90,22 @@ def draw_journeys(bench: Bench) -> list[Journey]:
     return [_journey(bench, index, frames) for index in range(count)]
 
 
-def travel(viewing: Viewing) -> list[Travelled]:
-    """Every journey, in the world."""
+def travel(viewing: Viewing) -> list[tuple[Journey, Travelled]]:
+    """The journeys, as far as the look goes, in the world."""
+    return viewing.each(draw_journeys, _travel)
+
+
+def _travel(viewing: Viewing, journey: Journey) -> Travelled:
     world = viewing.world
-    found = []
-    for journey in viewing.bench.once(draw_journeys):
-        world.reset(journey.start)
-        frames, rewards, success = [see(world)], [], []
-        for action in journey.actions:
-            world.step(action)
-            frames.append(see(world))
-            rewards.append(world.reward)
-            success.append(world.success)
-        said = None if None in success else np.array(success, bool)
-        found.append(Travelled(viewing.bench.reader.read(np.stack(frames)), np.array(rewards, np.float64), said))
-    return found
+    world.reset(journey.start)
+    frames, rewards, success = [see(world)], [], []
+    for action in journey.actions:
+        world.step(action)
+        frames.append(see(world))
+        rewards.append(world.reward)
+        success.append(world.success)
+    said = None if None in success else np.array(success, bool)
+    return Travelled(viewing.bench.reader.read(np.stack(frames)), np.array(rewards, np.float64), said)
 
 
 # --- drawing ---------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from videosim.audits.audit import Audit, Viewing
-from videosim.audits.journeys import WHOLE, Journey, Travelled, draw_journeys, travel
+from videosim.audits.journeys import WHOLE, Journey, Travelled, travel
 from videosim.audits.push_scene import NAMES
 from videosim.audits.survival import share_of
 from videosim.audits.verdict import Result
@@ -27,8 +27,7 @@ SETTLED = 4  # frames after the ball is left at which it is read: a world that i
 
 def audit_lasting(viewing: Viewing) -> Result:
     """Look at the world's journeys in the open."""
-    journeys = viewing.bench.once(draw_journeys)
-    pairs = [pair for pair in zip(journeys, viewing.once(travel), strict=True) if not pair[0].screen]
+    pairs = [pair for pair in travel(viewing) if not pair[0].screen]
     changed = np.array([_apart(journey, went, 0, journey.left + SETTLED) > BIT_M for journey, went in pairs])
     flipped = np.array([not _apart(journey, went, journey.left + SETTLED, -1) <= BIT_M for journey, went in pairs])
     wrong = np.array([moved for journey, went in pairs for moved in _untouched(journey, went)])

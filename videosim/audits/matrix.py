@@ -8,7 +8,7 @@ from importlib.resources import files
 
 import yaml
 
-from videosim.audits.exam import Exam, Report
+from videosim.audits.exam import Exam, Keep, Report
 from videosim.audits.verdict import FAIL, PASS
 from videosim.audits.world import PhysicsWorld
 
@@ -20,10 +20,10 @@ def expected() -> Matrix:
     return yaml.safe_load((files("videosim.audits") / "matrix.yaml").read_text())
 
 
-def examine_control(exam: Exam, name: str) -> Report:
-    """Those audits of the control ``name`` that have an expected verdict."""
+def examine_control(exam: Exam, name: str, keep: Keep = lambda audit, run: run()) -> Report:
+    """Those audits of the control ``name`` that have an expected verdict, kept by ``keep``."""
     world = PhysicsWorld(f"control:{name}")
-    report = exam.examine(world, tuple(expected()[name]))
+    report = exam.examine(world, tuple(expected()[name]), keep=keep)
     world.close()
     return report
 

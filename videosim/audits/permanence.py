@@ -20,7 +20,7 @@ from __future__ import annotations
 import numpy as np
 
 from videosim.audits.audit import Audit, Viewing
-from videosim.audits.journeys import WHOLE, Journey, Travelled, draw_journeys, travel
+from videosim.audits.journeys import WHOLE, Journey, Travelled, travel
 from videosim.audits.push_reader import Reading
 from videosim.audits.survival import share_of
 from videosim.audits.verdict import Result, Sample
@@ -32,8 +32,7 @@ FADED = 0.6  # of the strength of its colour
 def audit_permanence(viewing: Viewing) -> Result:
     """Look at the world's journeys under the screen."""
     bench = viewing.bench
-    pairs = zip(bench.once(draw_journeys), viewing.once(travel), strict=True)
-    rows = [(journey, _return(journey, went, bench.e0_m)) for journey, went in pairs if journey.screen]
+    rows = [(journey, _return(journey, went, bench.e0_m)) for journey, went in travel(viewing) if journey.screen]
     came, late, right, left = (np.array(column) for column in zip(*(row for _, row in rows), strict=True))
     went_on = np.array([np.ptp(journey.position[list(journey.hidden), journey.ball, 0]) for journey, _ in rows])
     samples = {

@@ -16,15 +16,14 @@ from __future__ import annotations
 import numpy as np
 
 from videosim.audits.audit import Audit, Viewing
-from videosim.audits.journeys import draw_journeys, travel
+from videosim.audits.journeys import travel
 from videosim.audits.verdict import Result, Sample
 from videosim.statistics import correlation, pearson
 
 
 def audit_rewards(viewing: Viewing) -> Result:
     """Compare what the world paid on its journeys with what was due."""
-    bench = viewing.bench
-    journeys, went = bench.once(draw_journeys), viewing.once(travel)
+    journeys, went = zip(*travel(viewing), strict=True)
     due = np.array([journey.rewards.mean() for journey in journeys])
     said = np.array([travelled.rewards.mean() for travelled in went])
     policy = np.array([journey.policy for journey in journeys])
@@ -37,7 +36,7 @@ def audit_rewards(viewing: Viewing) -> Result:
     samples = {
         "optimism": Sample(gaps, lambda rows: float(rows.mean(0).max())),
         "exploitation_index": Sample(gaps, _index),
-        "return_correlation": Sample(pairs, correlation, by=lambda rng, repeats: pearson(said, due, rng, repeats)),
+        "return_correlation": Sample(pairs, correlation, by=lambda *how: pearson(said, due, *how)),
     }
     details = {"gap_by_policy": gaps.mean(0).tolist(), "due_by_policy": means.tolist()}
     return viewing.judge("A14", samples, details)

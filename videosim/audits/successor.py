@@ -17,7 +17,7 @@ import numpy as np
 
 from videosim.audits.audit import Audit, Viewing
 from videosim.audits.identity import first_break
-from videosim.audits.journeys import PULSE_FRAMES, WHOLE, Journey, Travelled, draw_journeys, travel
+from videosim.audits.journeys import PULSE_FRAMES, WHOLE, Journey, Travelled, travel
 from videosim.audits.push_reader import Reading
 from videosim.audits.push_scene import ARENA_M
 from videosim.audits.survival import share_of
@@ -32,7 +32,7 @@ CELLS = 8
 def audit_successor(viewing: Viewing) -> Result:
     """Judge the world's journeys."""
     bench = viewing.bench
-    pairs = list(zip(bench.once(draw_journeys), viewing.once(travel), strict=True))
+    pairs = travel(viewing)
     frames = len(pairs[0][0].actions)
     failed = [[reason for reason, frame in _failures(*pair, bench.e0_m).items() if frame <= frames] for pair in pairs]
     first = np.array([min(_failures(*pair, bench.e0_m).values()) for pair in pairs])

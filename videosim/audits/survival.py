@@ -15,7 +15,9 @@ from videosim.audits.verdict import Sample
 from videosim.errors import VideoSimError
 from videosim.statistics import CONFIDENCE, REPEATS, Estimate, bootstrap
 
-Z = float(norm.ppf((1 + CONFIDENCE) / 2))
+
+def _z(confidence: float) -> float:
+    return float(norm.ppf((1 + confidence) / 2))
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Survival:
     """S(h) = P(first break after frame h) for h = 0 .. H.
 
     curve   float64 (H+1,)
-    low, high  float64 (H+1,), the pointwise 95 % interval
+    low, high  float64 (H+1,), the pointwise interval
     n       episodes
     """
 
@@ -48,7 +50,7 @@ class Survival:
         return float(self.curve[1:].mean())
 
 
-def kaplan_meier(first: np.ndarray, followed: np.ndarray, horizon: int) -> Survival:
+def kaplan_meier(first: np.ndarray, followed: np.ndarray, horizon: int, confidence: float = CONFIDENCE) -> Survival:
     """first    float64 (n,), frame of the first break, infinite where there was none
     followed  int (n,), the last frame that was looked at; where the break comes later the episode is censored there
     horizon   H
@@ -71,25 +73,28 @@ def kaplan_meier(first: np.ndarray, followed: np.ndarray, horizon: int) -> Survi
             variance += broken / (at_risk * (at_risk - broken)) if at_risk > broken else 0.0
         curve[t] = survival
         if 0.0 < survival < 1.0:
-            width = Z * math.sqrt(variance) / abs(math.log(survival))
+            width = _z(confidence) * math.sqrt(variance) / abs(math.log(survival))
             low[t], high[t] = survival ** math.exp(width), survival ** math.exp(-width)
         else:
-            low[t], high[t] = wilson(survival, len(first))
+            low[t], high[t] = wilson(survival, len(first), confidence)
     return Survival(curve, low, high, len(first))
 
 
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """The 95 % interval of a share that was seen in n trials."""
-    centre, scale = share + Z * Z / (2 * n), 1.0 + Z * Z / n
-    half = Z * math.sqrt(share * (1.0 - share) / n + Z * Z / (4 * n * n))
+def wilson(share: float, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """The interval of a share that was seen in n trials."""
+    z = _z(confidence)
+    centre, scale = share + z * z / (2 * n), 1.0 + z * z / n
+    half = z * math.sqrt(share * (1.0 - share) / n + z * z / (4 * n * n))
     return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
 
 
-def mean_share(shares: np.ndarray, rng: np.random.Generator, repeats: int = REPEATS) -> Estimate:
+def mean_share(
+    shares: np.ndarray, rng: np.random.Generator, repeats: int = REPEATS, confidence: float = CONFIDENCE
+) -> Estimate:
     """Mean of one share an episode, (n,) in [0, 1], with a bootstrap over episodes, or Wilson's interval where that is
     wider: when all episodes agree a bootstrap knows no doubt."""
-    estimate = bootstrap(shares, lambda rows: float(rows.mean()), rng, repeats=repeats)
-    low, high = wilson(estimate.value, estimate.n)
+    estimate = bootstrap(shares, lambda rows: float(rows.mean()), rng, repeats=repeats, confidence=confidence)
+    low, high = wilson(estimate.value, estimate.n, confidence)
     if np.ptp(shares) == 0.0:
         return Estimate(estimate.value, low, high, estimate.n)
     return estimate
@@ -98,11 +103,11 @@ def mean_share(shares: np.ndarray, rng: np.random.Generator, repeats: int = REPE
 def share_of(hits: np.ndarray) -> Sample:
     """The share of true among ``hits`` bool (n,), with Wilson's interval; of nothing there is no share."""
 
-    def estimate(rng: np.random.Generator, repeats: int) -> Estimate:
+    def estimate(rng: np.random.Generator, repeats: int, confidence: float) -> Estimate:
         if not len(hits):
             return Estimate(math.nan, 0.0, 1.0, 0)
         value = float(np.mean(hits))
-        return Estimate(value, *wilson(value, len(hits)), len(hits))
+        return Estimate(value, *wilson(value, len(hits), confidence), len(hits))
 
     return Sample(np.asarray(hits, np.float64), by=estimate)
 
@@ -110,7 +115,7 @@ def share_of(hits: np.ndarray) -> Sample:
 def shares(values: np.ndarray) -> Sample:
     """One share an episode, (n,) in [0, 1]: their mean, by ``mean_share``; of none there is none."""
 
-    def estimate(rng: np.random.Generator, repeats: int) -> Estimate:
-        return mean_share(values, rng, repeats) if len(values) else Estimate(math.nan, 0.0, 1.0, 0)
+    def estimate(rng: np.random.Generator, repeats: int, confidence: float) -> Estimate:
+        return mean_share(values, rng, repeats, confidence) if len(values) else Estimate(math.nan, 0.0, 1.0, 0)
 
     return Sample(values, by=estimate)

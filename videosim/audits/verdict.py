@@ -21,15 +21,16 @@ from typing import Any
 import numpy as np
 import yaml
 
+from videosim.audits.looks import END, Look, looks
 from videosim.errors import VideoSimError
-from videosim.statistics import Estimate, bootstrap
+from videosim.statistics import CONFIDENCE, Estimate, bootstrap
 
 PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
 KINDS = ("at_least", "at_most", "within")
 NUMBERS = (  # that a size must state
     *("instrument_episodes", "injected_episodes", "identity_episodes", "identity_frames"),
     *("intervention_states", "intervention_frames", "intervention_far_frames", "null_states", "resamples"),
-    *("journeys", "journey_frames", "coasts", "dose_starts"),
+    *("journeys", "journey_frames", "coasts", "dose_starts", "variance_states", "surprise_pairs", "clips"),
 )
 
 
@@ -78,11 +79,13 @@ class Bar:
 
 @dataclass(frozen=True)
 class Bars:
-    """A bar file at one size: ``bars[audit][metric]``, the numbers of episodes, and the file's SHA-256."""
+    """A bar file at one size: ``bars[audit][metric]``, the numbers of episodes, the looks at which an audit may stop,
+    and the file's SHA-256."""
 
     audits: Mapping[str, Mapping[str, Bar]]
     sizes: Mapping[str, int]
     sha256: str
+    looks: tuple[Look, ...] = (END,)
 
 
 @dataclass(frozen=True)
@@ -99,22 +102,30 @@ class Finding:
         more = {} if self.wanted is None else {"n_wanted": self.wanted}
         return self.estimate.to_dict() | {"verdict": self.verdict} | more
 
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, Any]) -> Finding:
+        """What ``to_dict`` wrote."""
+        value, low, high = (math.nan if kept[key] is None else kept[key] for key in ("value", "low", "high"))
+        estimate = Estimate(value, low, high, kept["n"], kept["unit"], kept.get("flag", ""))
+        return cls(estimate, kept["verdict"], kept.get("n_wanted"))
+
 
 @dataclass(frozen=True)
 class Sample:
     """What an estimate is made of: ``values`` (n, …), one row a resampling unit, and the ``statistic`` of them. ``by``
-    makes the estimate where a bootstrap knows too little, from a generator and the number of resamples."""
+    makes the estimate where a bootstrap knows too little, from a generator, the number of resamples and the confidence
+    of the interval."""
 
     values: np.ndarray
     statistic: Callable[[np.ndarray], float] = field(default=lambda rows: float(rows.mean()))
     unit: str = ""
-    by: Callable[[np.random.Generator, int], Estimate] | None = None
+    by: Callable[[np.random.Generator, int, float], Estimate] | None = None
 
-    def estimate(self, rng: np.random.Generator, repeats: int) -> Estimate:
+    def estimate(self, rng: np.random.Generator, repeats: int, confidence: float = CONFIDENCE) -> Estimate:
         """The statistic with its interval."""
         if self.by is not None:
-            return self.by(rng, repeats)
-        return bootstrap(self.values, self.statistic, rng, repeats=repeats, unit=self.unit)
+            return self.by(rng, repeats, confidence)
+        return bootstrap(self.values, self.statistic, rng, repeats=repeats, unit=self.unit, confidence=confidence)
 
     def minus(self, other: Sample, rng: np.random.Generator, repeats: int) -> Estimate | None:
         """This statistic less the other's, with a paired bootstrap: the same units are drawn on both sides. None where
@@ -133,7 +144,8 @@ class Sample:
 @dataclass(frozen=True)
 class Result:
     """What one audit found out about one world. ``details`` is for reading: break types, discarded shares; ``note``
-    says what the verdict does not; ``samples`` are what a comparison with another world resamples."""
+    says what the verdict does not; ``samples`` are what a comparison with another world resamples; ``look`` is that at
+    which the audit stopped, and ``seconds`` what it took until then."""
 
     audit: str
     world: str
@@ -141,6 +153,8 @@ class Result:
     details: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
     samples: Mapping[str, Sample] = field(default_factory=dict)
+    look: Look = END
+    seconds: float = 0.0
 
     @property
     def verdict(self) -> str:
@@ -152,6 +166,31 @@ class Result:
     def failed(self) -> list[str]:
         """The metrics that failed."""
         return [name for name, finding in self.findings.items() if finding.verdict == FAIL]
+
+    @property
+    def settled(self) -> bool:
+        """Whether the audit may stop here. What cannot be computed yet settles nothing: only at the end is it a
+        failure."""
+        known = any(math.isfinite(self.findings[metric].estimate.value) for metric in self.failed)
+        return self.verdict == PASS or known
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types: verdict, estimates with intervals, details, where the audit stopped and what it took."""
+        return {
+            "verdict": self.verdict,
+            "metrics": {metric: finding.to_dict() for metric, finding in self.findings.items()},
+            "details": dict(self.details),
+            "note": self.note,
+            "look": {"share": self.look.share, "confidence": self.look.confidence},
+            "seconds": round(self.seconds, 1),
+        }
+
+    @classmethod
+    def from_dict(cls, audit: str, world: str, kept: Mapping[str, Any]) -> Result:
+        """What ``to_dict`` wrote; without samples, so that it cannot be compared."""
+        findings = {metric: Finding.from_dict(row) for metric, row in kept["metrics"].items()}
+        rest = {"look": Look(**kept["look"]), "seconds": kept["seconds"]}
+        return cls(audit, world, findings, kept["details"], kept["note"], **rest)
 
 
 def judge(
@@ -174,7 +213,8 @@ def judge(
 def load_bars(size: str, path: Path | None = None) -> Bars:
     """The bars of ``path`` (the package's own by default) at one of its sizes.
 
-    A size may state its own ``bounds``, where fewer episodes can only support weaker ones; never its own limits.
+    A size may state its own ``bounds``, where fewer episodes can only support weaker ones, never its own limits; and
+    ``looks``, the shares of its episodes after which an audit may stop.
     Raises VideoSimError on a file or size that is not there, and on a bar that is none.
     """
     try:
@@ -196,7 +236,8 @@ def load_bars(size: str, path: Path | None = None) -> Bars:
     for name in NUMBERS:
         if not isinstance(numbers.get(name), int) or numbers[name] < 1:
             raise VideoSimError(f"the bar file's size {size!r} needs a whole number from 1 as {name!r}")
-    return Bars(audits, numbers, hashlib.sha256(text.encode()).hexdigest())
+    when = looks(sizes[size].get("looks", [1.0]), content.get("spending_power", 1.0))
+    return Bars(audits, numbers, hashlib.sha256(text.encode()).hexdigest(), when)
 
 
 def bar_of(name: str, entry: Any, bound: Any = None) -> Bar:

@@ -68,6 +68,10 @@ class World(Protocol):
         """The present frame, uint8 (H, W, 3)."""
         ...
 
+    def codec(self, frames: np.ndarray) -> np.ndarray:
+        """Frames uint8 (T, H, W, 3) as the world's own codec keeps them; a world without one keeps them as they are."""
+        ...
+
     def snapshot(self) -> Any:
         """Everything that decides the future."""
         ...
@@ -104,6 +108,9 @@ class PhysicsWorld:
 
     def render(self) -> np.ndarray:
         return self._env.render()
+
+    def codec(self, frames: np.ndarray) -> np.ndarray:
+        return frames
 
     def snapshot(self) -> tuple[np.ndarray, float, bool | None]:
         return self._env.save(), self.reward, self.success
@@ -143,6 +150,9 @@ class DreamWorld:
 
     def render(self) -> np.ndarray:
         return self._env.render()
+
+    def codec(self, frames: np.ndarray) -> np.ndarray:
+        return self._env.model.recoded(frames)
 
     def snapshot(self) -> tuple[dict[str, Any], float, np.ndarray | None]:
         return self._env.snapshot(), self.reward, self._latent
