@@ -118,7 +118,7 @@ def test_a_frozen_picture_has_no_skill_and_the_truth_has_all():
 
 
 def auc(ours: np.ndarray, true: np.ndarray) -> float:
-    return surprise.auroc(*likeness.scores(ours, true).T)
+    return surprise.auroc(*likeness.scores([(row[:3], row[3:]) for row in ours], [(r[:3], r[3:]) for r in true]).T)
 
 
 def test_a_classifier_tells_what_differs_in_mean_or_only_in_spread_and_nothing_else():

@@ -32,6 +32,7 @@ LAYERS = [
         "commands",
         "auditing",
         "generating",
+        "trending",
         "audit_films",
         "audit_page",
         "audit_plots",

@@ -76,10 +76,13 @@ def audit(cfg: AuditConfig, run: Run) -> None:
     run.figures["probe_floor_fraction"] = exam.instrument.result.findings["floor_fraction"].estimate.to_dict()
     if len(names) == 1:
         for audit in AUDITS.values():
+            result = reports[names[0]]["audits"][audit.name]
             for metric, figure in audit.figures:
-                measured = reports[names[0]]["audits"][audit.name]["metrics"][metric]
+                measured = result["metrics"][metric]
                 run.figures[figure.format(**exam.bars.sizes)] = {k: v for k, v in measured.items() if k != "verdict"}
-            run.figure(f"seconds_{audit.name}", reports[names[0]]["audits"][audit.name]["seconds"], unit="s")
+            for cost in audit.costs:
+                run.figure(cost, result["details"][cost], unit=cost.rpartition("_")[2])
+            run.figure(f"seconds_{audit.name}", result["seconds"], unit="s")
     if controls:
         run.figure("control_sensitivity", judged.sensitivity, n=judged.must_fail)
         run.figure("control_specificity", judged.specificity, n=judged.must_pass)

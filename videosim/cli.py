@@ -82,6 +82,11 @@ COMMANDS: dict[str, Command] = {
         "videosim.auditing:audit",
     ),
     "ledger": Command("what is claimed beside what was measured", "LedgerConfig", "videosim.auditing:ledger"),
+    "trend": Command(
+        "audited models in a row: what compute buys, and what generations cost",
+        "TrendConfig",
+        "videosim.trending:main",
+    ),
     "generate": Command(
         "films: a picture or a clip goes on, loops, is joined to another, mended or restyled",
         "GenerateConfig",

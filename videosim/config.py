@@ -272,6 +272,15 @@ class AuditConfig:
 
 
 @dataclass
+class TrendConfig:
+    """`videosim trend`: how the figures of audited models change from one to the next."""
+
+    measurements: list[str] = field(default_factory=list)  # folders of audits of one model each, in order
+    at: list[float] = field(default_factory=list)  # compute that made each, in any unit, or its generation
+    along: str = "compute"  # what ``at`` is: "compute" or "generation"
+
+
+@dataclass
 class LedgerConfig:
     """`videosim ledger`: what is claimed beside what was measured."""
 

@@ -89,6 +89,7 @@ class Audit:
              4 interventions, 5 outcomes, 6 ranking of policies, 7 their optimisation
     gate     the audits without which a PASS of this one proves little; they come before it
     figures  metric -> its name in result.json, where the bar file's numbers may stand in braces
+    costs    numbers among the details that stand in result.json too, named with their unit; no bar is set to them
     """
 
     name: str
@@ -97,3 +98,4 @@ class Audit:
     level: int
     gate: tuple[str, ...] = ()
     figures: tuple[tuple[str, str], ...] = ()
+    costs: tuple[str, ...] = ()

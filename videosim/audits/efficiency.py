@@ -54,4 +54,5 @@ AUDIT = Audit(
     audit_efficiency,
     level=1,
     figures=(("skill", "skill_16_frames"),),
+    costs=("context_ms", "frame_ms"),
 )

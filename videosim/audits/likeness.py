@@ -9,12 +9,14 @@ not the codec is what is detected. AUC over the clips of folds that were not lea
     richness   of the places and moves that true frames tell (R^2 >= TOLD of the true value on the read one), the share
                that the world's frames tell as well, at the end of the clip
 
-The classifier is a ridge regression on the COMPONENTS principal components of the features and on their squares. A
-world that is like the truth need not be right: what it answers to actions is A3's. Bits of the state that the frames
-tell, sum of log2(1 / (1 - R^2)) / 2, are among the details.
+The classifier is a ridge regression on the COMPONENTS principal components of each kind of features and on their
+squares. A world that is like the truth need not be right: what it answers to actions is A3's. Bits of the state that
+the frames tell, sum of log2(1 / (1 - R^2)) / 2, are among the details.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -26,7 +28,8 @@ from videosim.audits.surprise import auroc
 from videosim.audits.truth import Case
 from videosim.audits.verdict import Result, Sample
 
-FOLDS, COMPONENTS, RIDGE = 5, 8, 1.0
+FOLDS, COMPONENTS = 5, 6
+RIDGE = 0.2  # of the regression, a row that it learns from
 BLOCK = 4  # pixels
 QUARTER = FRAMES // 4
 TOLD, WHOLE = 0.9, 0.9  # of R^2; share in sight from which a value is compared
@@ -38,10 +41,8 @@ def audit_likeness(viewing: Viewing) -> Result:
     pairs = clips(viewing)
     read = viewing.bench.reader.read
     true = [read(clip.true) for _, clip in pairs]
-    pictures = scores(
-        np.stack([_picture(clip.frames) for _, clip in pairs]), np.stack([_picture(clip.true) for _, clip in pairs])
-    )
-    states = scores(np.stack([_moves(clip.read) for _, clip in pairs]), np.stack([_moves(known) for known in true]))
+    pictures = scores([_picture(clip.frames) for _, clip in pairs], [_picture(clip.true) for _, clip in pairs])
+    states = scores([_moves(clip.read) for _, clip in pairs], [_moves(known) for known in true])
     told = np.stack([_values(case, clip.read) for case, clip in pairs])
     known = np.stack([_values(case, known) for (case, _), known in zip(pairs, true, strict=True)])
     samples = {
@@ -53,50 +54,50 @@ def audit_likeness(viewing: Viewing) -> Result:
     return viewing.judge("A16", samples, {"r2": determined(told).tolist(), "bits": float(bits.sum())})
 
 
-def _picture(frames: np.ndarray) -> np.ndarray:
-    """Features of a clip's pictures, uint8 (T+1, H, W, 3)."""
+Features = tuple[np.ndarray, ...]  # one (F,) of each kind
+
+
+def _picture(frames: np.ndarray) -> Features:
+    """Of a clip's pictures, uint8 (T+1, H, W, 3)."""
     grey = frames.astype(np.float64).mean(-1)
     height, width = grey.shape[1:]
     inside = grey[:, : height // BLOCK * BLOCK, : width // BLOCK * BLOCK]
     shape = (-1, height // BLOCK, BLOCK, width // BLOCK, BLOCK)
     mean = inside.mean(0, keepdims=True).reshape(shape).mean((2, 4))
     change = np.abs(np.diff(inside, axis=0)).mean(0, keepdims=True).reshape(shape).mean((2, 4))
-    return np.concatenate([mean.ravel(), change.ravel()])
+    return mean.ravel(), change.ravel()
 
 
-def _moves(read: Reading) -> np.ndarray:
-    """Features of what is read: a thing that is not found has moved by an arena."""
+def _moves(read: Reading) -> Features:
+    """Of what is read: a thing that is not found has moved by an arena."""
     moves = np.diff(read.position[::QUARTER], axis=0)
     moves = np.where(np.isfinite(moves), moves, ARENA_M)
-    return np.concatenate([moves.ravel(), np.linalg.norm(moves, axis=-1).ravel()])
+    return moves.ravel(), np.linalg.norm(moves, axis=-1).ravel()
 
 
-def scores(ours: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """How much each row of either (n, F) is taken for ours, by a classifier that did not learn from its fold: (n, 2).
-    The same number in both is the same start, and lies in one fold."""
+def scores(ours: Sequence[Features], true: Sequence[Features]) -> np.ndarray:
+    """How much each of the n clips on either side is taken for ours, by a classifier that did not learn from its fold:
+    (n, 2). The same number on both sides is the same start, and lies in one fold."""
     n = len(ours)
-    fold = np.arange(n) % FOLDS
-    found = np.zeros((n, 2))
-    for k in range(min(FOLDS, n)):
-        learn = fold != k
-        if not learn.any():
-            continue
-        rows = np.concatenate([ours[learn], true[learn]])
-        centre = rows.mean(0)
-        ways = np.linalg.svd(rows - centre, full_matrices=False)[2][:COMPONENTS]
+    fold, label, found = np.arange(2 * n) % n % FOLDS, np.repeat([1.0, -1.0], n), np.zeros(2 * n)
+    kinds = [np.stack(rows) for rows in zip(*ours, *true, strict=True)]
+    for k in range(FOLDS if n > 1 else 0):
+        learned = fold != k
+        if learned.all():
+            break
+        flat = np.concatenate([_components(rows, learned) for rows in kinds], axis=1)
+        terms = np.concatenate([flat, flat**2], axis=1)
+        terms = (terms - terms[learned].mean(0)) / (terms[learned].std(0) + 1e-9)
+        known = terms[learned]
+        ridge = RIDGE * len(known) * np.eye(known.shape[1])
+        found[~learned] = terms[~learned] @ np.linalg.solve(known.T @ known + ridge, known.T @ label[learned])
+    return found.reshape(2, n).T
 
-        def describe(part: np.ndarray, centre: np.ndarray = centre, ways: np.ndarray = ways) -> np.ndarray:
-            flat = (part - centre) @ ways.T
-            return np.concatenate([flat, flat**2], axis=1)
 
-        inside = describe(rows)
-        mean, spread = inside.mean(0), inside.std(0) + 1e-9
-        scaled = (inside - mean) / spread
-        label = np.repeat([1.0, -1.0], learn.sum())
-        weight = np.linalg.solve(scaled.T @ scaled + RIDGE * np.eye(scaled.shape[1]), scaled.T @ label)
-        for side, part in enumerate((ours, true)):
-            found[~learn, side] = (describe(part[~learn]) - mean) / spread @ weight
-    return found
+def _components(rows: np.ndarray, learned: np.ndarray) -> np.ndarray:
+    """``rows`` (m, F) along the principal components of those that are ``learned`` from."""
+    apart = rows - rows[learned].mean(0)
+    return apart @ np.linalg.svd(apart[learned], full_matrices=False)[2][:COMPONENTS].T
 
 
 def _values(case: Case, read: Reading) -> np.ndarray:
