@@ -145,6 +145,7 @@ class GymnasiumSource:
 
 OWN_SCENES = {
     "push": "videosim.envs.push:PushSource",
+    "door": "videosim.envs.door:DoorSource",
     "driving": "videosim.envs.driving:DrivingSource",
     "driving-obstacles": "videosim.envs.driving:ObstacleSource",
 }

@@ -124,7 +124,7 @@ def auc(ours: np.ndarray, true: np.ndarray) -> float:
 def test_a_classifier_tells_what_differs_in_mean_or_only_in_spread_and_nothing_else():
     rng = np.random.default_rng(0)
     true, other = rng.normal(size=(2, 120, 6))
-    assert auc(true, true) == 0.5, "ties are half"
+    assert auc(true, true) == pytest.approx(0.5, abs=0.05), "ties are half"
     assert 0.35 < auc(other, true) < 0.65
     assert auc(other + 2.0 * np.eye(6)[0], true) > 0.85 and auc(4.0 * other, true) > 0.85
     assert auc(other[:3], true[:3]) == pytest.approx(0.5, abs=0.5)  # fewer clips than folds are no error

@@ -59,7 +59,7 @@ TORCH_FREE = [
     "__init__.py",
 ]
 TORCH_FREE_FOLDERS = ["videosim/data"]
-TORCH_FREE_FILES = ["envs/physics.py", "envs/push.py", "envs/driving.py", "envs/spaces.py"]
+TORCH_FREE_FILES = ["envs/physics.py", "envs/push.py", "envs/door.py", "envs/driving.py", "envs/spaces.py"]
 
 
 def modules() -> list[tuple[str, Path]]:

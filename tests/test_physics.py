@@ -21,7 +21,7 @@ from videosim.envs.physics import PhysicsEnv, load_world
 from videosim.envs.rendering import DefaultRenderer, box_average
 from videosim.errors import VideoSimError
 
-BUNDLED = ("cartpole-swingup", "reacher-easy", "cheetah-run", "push", "driving", "driving-obstacles")
+BUNDLED = ("cartpole-swingup", "reacher-easy", "cheetah-run", "push", "door", "driving", "driving-obstacles")
 ANY = ("dm_control:finger-spin", "gymnasium:InvertedDoublePendulum-v5")
 WORLDS = (*BUNDLED, *ANY)
 
