@@ -106,6 +106,7 @@ def test_the_page_holds_every_verdict_and_what_it_must_be() -> None:
         "push passes 1 of 3 audits, fails 1 and leaves 1 open" in text and "Of 5 verdicts on 2 controls 5 are" in text
     )
     assert "not gated &lt;through&gt;: A3 failed" in text
+    assert cells(text, "What the audits of push took")["A3"] == ["50%", "99.00%", "1.5"]
     metrics = cells(text, "push, metric by metric")
     assert len(metrics) == sum(len(BARS.audits[audit]) for audit in ("A1", "A3", "A9"))
     assert metrics["A3 cai4"] == ["≥ 0.95, interval ≥ 0.6", "0.123", "0.1 to –", "6", "INCONCLUSIVE", "4,321"]

@@ -21,7 +21,8 @@ class Clip:
     """A world's answer to a case.
 
     frames     uint8 (T+1, H, W, 3), the start's first, and ``read``, what the reader finds in them
-    true       uint8 (T+1, H, W, 3), the true frames as the world's own codec keeps them
+    true       uint8 (T+1, H, W, 3), the true frames as the world's own codec keeps them, and ``known``, what the
+               reader finds in those
     context_s  seconds to take in the frames that lead to the start
     frame_s    float64 (T,), seconds for each step and its picture
     """
@@ -29,6 +30,7 @@ class Clip:
     frames: np.ndarray
     read: Reading
     true: np.ndarray
+    known: Reading
     context_s: float
     frame_s: np.ndarray
 
@@ -54,5 +56,5 @@ def _clip(viewing: Viewing, case: Case) -> Clip:
         world.step(action)
         frames.append(see(world))
         seconds.append(time.perf_counter() - began)
-    shown, true = np.stack(frames), world.codec(case.truth.frames)
-    return Clip(shown, viewing.bench.reader.read(shown), true, context_s, np.array(seconds, np.float64))
+    read, shown, true = viewing.bench.reader.read, np.stack(frames), world.codec(case.truth.frames)
+    return Clip(shown, read(shown), true, read(true), context_s, np.array(seconds, np.float64))

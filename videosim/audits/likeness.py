@@ -39,12 +39,10 @@ MOST = 1.0 - 1e-6  # of R^2, for the bits
 def audit_likeness(viewing: Viewing) -> Result:
     """Look at the world's clips beside the truth's."""
     pairs = clips(viewing)
-    read = viewing.bench.reader.read
-    true = [read(clip.true) for _, clip in pairs]
     pictures = scores([_picture(clip.frames) for _, clip in pairs], [_picture(clip.true) for _, clip in pairs])
-    states = scores([_moves(clip.read) for _, clip in pairs], [_moves(known) for known in true])
+    states = scores([_moves(clip.read) for _, clip in pairs], [_moves(clip.known) for _, clip in pairs])
     told = np.stack([_values(case, clip.read) for case, clip in pairs])
-    known = np.stack([_values(case, known) for (case, _), known in zip(pairs, true, strict=True)])
+    known = np.stack([_values(case, clip.known) for case, clip in pairs])
     samples = {
         "clip_auc": Sample(pictures, lambda rows: auroc(*rows.T)),
         "state_auc": Sample(states, lambda rows: auroc(*rows.T)),
