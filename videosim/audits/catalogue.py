@@ -1,4 +1,4 @@
-"""The audits there are, in the order in which they are asked: an audit comes after its gates."""
+"""The scenes there are, and their audits in the order in which they are asked: an audit comes after its gates."""
 
 from __future__ import annotations
 
@@ -9,13 +9,53 @@ from videosim.audits import (
     identity,
     intervention,
     lasting,
+    manoeuvres,
     permanence,
+    push_scene,
     rewards,
     successor,
 )
 from videosim.audits.audit import Audit
+from videosim.audits.driving_instrument import prepare_driving
+from videosim.audits.driving_truth import driving_sha256
+from videosim.audits.instrument import prepare_push
+from videosim.audits.scene import Scene
+from videosim.audits.world import PhysicsWorld
+from videosim.errors import VideoSimError
 
-AUDITS: dict[str, Audit] = {
+PUSH_AUDITS: dict[str, Audit] = {
     module.AUDIT.name: module.AUDIT
     for module in (intervention, identity, permanence, coasts, doses, lasting, coherence, rewards, successor)
 }
+
+SCENES: dict[str, Scene] = {
+    scene.name: scene
+    for scene in (
+        Scene(
+            name="push",
+            audits=PUSH_AUDITS,
+            prepare=prepare_push,
+            control=lambda name: PhysicsWorld(f"control:{name}"),
+            sha256=push_scene.scene_sha256,
+            few=("oracle", "freeze", "blind"),
+            figures=(("floor_fraction", "probe_floor_fraction"),),
+        ),
+        Scene(
+            name="driving",
+            audits={manoeuvres.AUDIT.name: manoeuvres.AUDIT},
+            prepare=prepare_driving,
+            control=lambda name: PhysicsWorld(f"control:driving.{name}"),
+            sha256=driving_sha256,
+            few=("oracle", "freeze", "straight_slow"),
+            figures=(("speed_r2", "reader_speed_r2"), ("yaw_rate_r2", "reader_yaw_rate_r2")),
+        ),
+    )
+}
+AUDITS: dict[str, Audit] = {name: audit for scene in SCENES.values() for name, audit in scene.audits.items()}
+
+
+def scene_of(world: str) -> Scene:
+    """The scene whose worlds are called ``world``; VideoSimError where there is none."""
+    if world not in SCENES:
+        raise VideoSimError(f"there are no audits for the world {world!r}; there are for {', '.join(SCENES)}")
+    return SCENES[world]
