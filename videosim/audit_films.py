@@ -37,6 +37,10 @@ MANOEUVRES_NOTE = (
     "straight on, steer right, speed up and brake, below what the model shows; the first two frames lead to the start "
     "(A17)."
 )
+TOLD_NOTE = (
+    "The clip that steers furthest to the right: as it was recorded, as the model dreams it under its own actions, "
+    "and under those of a clip that steers otherwise (A19)."
+)
 
 
 def model_films(bench: Bench, name: str, model: Any, audits: Mapping[str, Any], folder: Path) -> list[Film]:
@@ -175,7 +179,22 @@ def _through(model: Any, frames: np.ndarray) -> np.ndarray:
         return model.decode(model.encode(torch.as_tensor(frames))).cpu().numpy()
 
 
-SHOOTS: Mapping[str, Callable[[Set], list[Film]]] = {"A1": _breaks, "A3": _branches, "A17": _manoeuvres}
+def _told(given: Set) -> list[Film]:
+    """A recorded clip, what the model makes of its actions, and of those of another clip."""
+    from videosim.audits.turns import draw_pairs
+    from videosim.audits.world import film
+
+    clip, other = given.bench.once(draw_pairs)[0]
+    shown = {
+        "recorded": clip.frames,
+        "model": film(given.world, clip.start, clip.actions),
+        "told otherwise": film(given.world, clip.start, other.actions),
+    }
+    grid = side_by_side(shown, [f"frame {t}" for t in range(len(clip.frames))])
+    return [_keep(given.folder / "told.mp4", f"{given.name}, a clip of the log", grid, given.fps, TOLD_NOTE)]
+
+
+SHOOTS: Mapping[str, Callable[[Set], list[Film]]] = {"A1": _breaks, "A3": _branches, "A17": _manoeuvres, "A19": _told}
 
 
 def _keep(path: Path, title: str, film: np.ndarray, fps: float, note: str) -> Film:

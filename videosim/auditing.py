@@ -130,9 +130,12 @@ def ledger(cfg: LedgerConfig, run: Run) -> None:
 
 
 def _scene(cfg: AuditConfig, specs: Mapping[str, WorldSpec]) -> Scene:
-    """The scene of the models' world, or of ``cfg.world`` where controls alone are audited."""
-    from videosim.audits.catalogue import scene_of
+    """The scene of the log that is given; else of the models' world, or of ``cfg.world`` where controls alone are
+    audited."""
+    from videosim.audits.catalogue import log_scene, scene_of
 
+    if cfg.data:
+        return log_scene(cfg.data, cfg.held_out)
     worlds = list(dict.fromkeys(spec.name for spec in specs.values())) or [cfg.world or "push"]
     if len(worlds) > 1 or cfg.world not in ("", worlds[0]):
         raise VideoSimError(

@@ -263,6 +263,8 @@ class AuditConfig:
         ""  # bundled model, or a folder of `videosim train`; "A,B": two side by side; empty: controls only
     )
     world: str = ""  # "push" or "driving"; empty: that of the checkpoint, or push
+    data: str = ""  # episode store of a driving log; the model is then audited on its held-out episodes
+    held_out: float = 0.1  # share of them, as in `videosim train`; 1 where training has seen none
     controls: list[str] = field(default_factory=lambda: ["few"])  # broken worlds by name; [few]: three; [all]: the zoo
     size: str = "full"  # of the bar file: "smoke", "quick", "standard" or "full"
     bars: str = ""  # another bar file than the registered one; the ledger takes no measurement made with it

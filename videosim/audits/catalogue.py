@@ -14,12 +14,15 @@ from videosim.audits import (
     push_scene,
     rewards,
     successor,
+    turns,
 )
 from videosim.audits.audit import Audit
 from videosim.audits.driving_instrument import prepare_driving
 from videosim.audits.driving_truth import driving_sha256
 from videosim.audits.instrument import prepare_push
+from videosim.audits.log_truth import LogTruth, log_control
 from videosim.audits.scene import Scene
+from videosim.audits.turns import prepare_log
 from videosim.audits.world import PhysicsWorld
 from videosim.errors import VideoSimError
 
@@ -51,7 +54,23 @@ SCENES: dict[str, Scene] = {
         ),
     )
 }
-AUDITS: dict[str, Audit] = {name: audit for scene in SCENES.values() for name, audit in scene.audits.items()}
+LOG_AUDITS = {turns.AUDIT.name: turns.AUDIT}
+AUDITS: dict[str, Audit] = LOG_AUDITS | {n: audit for scene in SCENES.values() for n, audit in scene.audits.items()}
+
+
+def log_scene(folder: str, held_out: float) -> Scene:
+    """The scene of a recorded log: the episodes of the store in ``folder`` that training with this share ``held_out``
+    has not seen. VideoSimError where there are none, or nothing to steer by."""
+    log = LogTruth(folder, held_out)
+    return Scene(
+        name="log",
+        audits=LOG_AUDITS,
+        prepare=lambda bars, rng: prepare_log(log, bars, rng),
+        control=lambda name: log_control(log, name),
+        sha256=log.sha256,
+        few=("steered", "freeze", "blind"),
+        figures=(("turn_sign", "recorded_turn_sign"),),
+    )
 
 
 def scene_of(world: str) -> Scene:
