@@ -172,19 +172,19 @@ class PhysicsEnv(gymnasium.Env):
     def restore(self, state: np.ndarray) -> None:
         """Undo everything since ``save``: the same actions then give the same frames, rewards and sensors, bitwise.
 
-        A state without a memory (that of the world a control breaks) leaves the memory as it is."""
+        A state of the world that a control breaks lacks the memory of the fault, which is then left as it is."""
         state = np.asarray(state, np.float64)
         model, data = self._source.model, self._source.data
         views, size = self._views(), mujoco.mj_stateSize(model, FULL)
         expected = 1 + sum(view.size for view in views) + size
-        if state.shape not in ((expected,), (expected + self._memory.size,)) or not np.isfinite(state).all():
+        remembered = {0, getattr(self._source, "shared", 0), self._memory.size}
+        if state.shape not in [(expected + size,) for size in remembered] or not np.isfinite(state).all():
             raise VideoSimError(
                 f"a state of {self.world.name} has {expected + self._memory.size} finite numbers; got shape "
                 f"{state.shape}: restore only what save() of the same world returned"
             )
         state, memory = state[:expected], state[expected:]
-        if memory.size:
-            self._memory[:] = memory
+        self._memory[: memory.size] = memory
         self._steps = int(state[0])
         parts = np.split(state[1:-size], np.cumsum([view.size for view in views])[:-1]) if views else []
         varied = len(self._varied)

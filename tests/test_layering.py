@@ -43,7 +43,7 @@ LAYERS = [
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 NEEDS = {  # of all that lies below, these packages may see no more
     "data": {"types", "config", "errors", "run", "data"},
-    "audits": {"envs", "types", "statistics", "metrics", "errors", "config", "audits"},
+    "audits": {"envs", "data", "types", "statistics", "metrics", "errors", "config", "audits"},
 }
 TORCH_FREE = [
     "types.py",

@@ -260,12 +260,15 @@ class DemoConfig:
 
 @dataclass
 class AuditConfig:
-    """`videosim audit`: what a model of the push scene may be trusted with, and whether the audits can tell."""
+    """`videosim audit`: what a model may be trusted with, and whether the audits can tell."""
 
     checkpoint: str = (
         ""  # bundled model, or a folder of `videosim train`; "A,B": two side by side; empty: controls only
     )
-    controls: list[str] = field(default_factory=lambda: ["oracle", "freeze", "blind"])  # broken worlds; [all]: the zoo
+    world: str = ""  # "push" or "driving"; empty: that of the checkpoint, or push
+    data: str = ""  # episode store of a driving log; the model is then audited on its held-out episodes
+    held_out: float = 0.1  # share of them, as in `videosim train`; 1 where training has seen none
+    controls: list[str] = field(default_factory=lambda: ["few"])  # broken worlds by name; [few]: three; [all]: the zoo
     size: str = "full"  # of the bar file: "smoke", "quick", "standard" or "full"
     bars: str = ""  # another bar file than the registered one; the ledger takes no measurement made with it
     seed: int = 0

@@ -34,9 +34,11 @@ def svg(plot: Mapping[str, Any], key: str) -> str:
     a survival curve.
     Dots with intervals: ``{"x_label", "rows": [{"name", "value", "low"?, "high"?}]}``. None and NaN leave a gap.
     Clouds of points and the line on which both axes agree: ``{"x_label", "y_label", "points": [{"name", "x", "y"}]}``.
+    Routes on a map, as long one way as the other: ``{"x_label", "y_label", "routes": [{"name"?, "x", "y"}]}``; those
+    without a name come last, dotted, in the colours of the named ones.
     Raises VideoSimError on a plot that is none of these.
     """
-    kinds = {"series": _lines, "rows": _dots, "points": _clouds}
+    kinds = {"series": _lines, "rows": _dots, "points": _clouds, "routes": _routes}
     kind = next((name for name in kinds if name in plot), None)
     if kind is None:
         raise VideoSimError(f"a plot needs one of {', '.join(kinds)}; got {sorted(plot)}")
@@ -100,6 +102,19 @@ def _clouds(axes: Axes, plot: Mapping[str, Any]) -> None:
         axes.plot(
             _floats(cloud["x"]), _floats(cloud["y"]), marks[i % len(marks)], color=colour, ms=6, label=cloud["name"]
         )
+    axes.set_xlabel(plot.get("x_label", ""))
+    axes.set_ylabel(plot.get("y_label", ""))
+    axes.grid(color=FAINT, alpha=0.25, lw=0.6)
+    _legend(axes)
+
+
+def _routes(axes: Axes, plot: Mapping[str, Any]) -> None:
+    named = [route for route in plot["routes"] if "name" in route]
+    for i, route in enumerate(plot["routes"]):
+        colour = SERIES[i % len(named) % len(SERIES)]
+        style: dict[str, Any] = {"label": route["name"]} if "name" in route else {"ls": (0, (1, 1.6)), "lw": 2.6}
+        axes.plot(_floats(route["x"]), _floats(route["y"]), color=colour, **{"lw": 1.6, **style})
+    axes.set_aspect("equal", adjustable="datalim")
     axes.set_xlabel(plot.get("x_label", ""))
     axes.set_ylabel(plot.get("y_label", ""))
     axes.grid(color=FAINT, alpha=0.25, lw=0.6)
