@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -84,32 +84,41 @@ def joined(worlds: Sequence[WorldSpec], names: Sequence[str]) -> tuple[WorldSpec
                 f"{names[0]} has {1.0 / first.dt_s:.3g} frames/s and {name} {1.0 / world.dt_s:.3g}; one model has one "
                 "rate, so collect or import both at the same"
             )
-    action = _all([(w.action.names, w.action.low, w.action.high, ("",) * w.action.size) for w in worlds], names)
+    steered = _all([(w.action.names, w.action.low, w.action.high, ("",) * w.action.size) for w in worlds], names)
     felt = _all([(w.sensors.names, w.sensors.low, w.sensors.high, w.sensors.units) for w in worlds], names)
-    if not action:
+    if not steered:
         raise VideoSimError(
             f"{' and '.join(names)} {'has' if len(names) == 1 else 'have'} no recorded actions, and a simulator must "
             "know what one does; add a store with actions to data=[…]"
         )
-    (low, high), (felt_low, felt_high) = (
-        [tuple(row[i] for row in part.values()) for i in (0, 1)] for part in (action, felt)
-    )
-    world = replace(
-        first,
-        action=ActionSpec(low, high, tuple(action)),
-        sensors=SensorSpec(tuple(felt), tuple(row[2] for row in felt.values()), felt_low, felt_high),
-    )
+    world = replace(first, action=ActionSpec(*_bounds(steered), tuple(steered)), sensors=_sensors(felt))
     return world, [Embodiment.of(own, name) for own, name in zip(worlds, names, strict=True)]
 
 
-def _all(parts: Sequence[tuple[Sequence[Any], ...]], stores: Sequence[str]) -> dict[str, tuple[float, float, str]]:
-    """Name -> (low, high, unit) of the numbers of all ``parts``, in the order in which they come; of one that several
-    have, the widest bounds."""
-    found: dict[str, tuple[float, float, str]] = {}
+class _Number(NamedTuple):
+    low: float
+    high: float
+    unit: str
+
+
+def _all(parts: Sequence[tuple[Sequence[Any], ...]], stores: Sequence[str]) -> dict[str, _Number]:
+    """The numbers of all ``parts`` by their names, in the order in which they come; of one that several have, the
+    widest bounds."""
+    found: dict[str, _Number] = {}
     for part, store in zip(parts, stores, strict=True):
         for name, low, high, unit in zip(*part, strict=True):
-            before = found.get(name, (low, high, unit))
-            if before[2] != unit:
-                raise VideoSimError(f"{name} is in {before[2]} elsewhere and in {unit} in {store}; convert one of them")
-            found[name] = (min(low, before[0]), max(high, before[1]), unit)
+            before = found.get(name, _Number(low, high, unit))
+            if before.unit != unit:
+                raise VideoSimError(
+                    f"{name} is in {before.unit} elsewhere and in {unit} in {store}; convert one of them"
+                )
+            found[name] = _Number(min(low, before.low), max(high, before.high), unit)
     return found
+
+
+def _bounds(numbers: dict[str, _Number]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    return tuple(n.low for n in numbers.values()), tuple(n.high for n in numbers.values())
+
+
+def _sensors(numbers: dict[str, _Number]) -> SensorSpec:
+    return SensorSpec(tuple(numbers), tuple(n.unit for n in numbers.values()), *_bounds(numbers))

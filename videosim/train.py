@@ -88,13 +88,14 @@ def _corpora(stores: Sequence[EpisodeStore], world: WorldSpec, held_out: Any) ->
     if len(shares) != len(stores):
         raise VideoSimError(f"held_out is one number, or one for each of {len(stores)} stores; got {len(shares)}")
     paid = [any(s.column(n, i).any() for n in ("rewards", "terminated") for i in range(len(s))) for s in stores]
-    train, test = [], []
+    train: list[Corpus] = []
+    test: list[Corpus] = []
     for number, (store, share) in enumerate(zip(stores, shares, strict=True)):
         # A store that never pays, beside one that does, has no task of which it could be told that it paid nothing.
         task = paid[number] or not any(paid)
-        parts = store.split(share) if share < 1 else store.split_by_time(int(share))
-        for side, chosen in zip((train, test), parts, strict=True):
-            side.append(Corpus(store, chosen, world, number, task))
+        known, kept = store.split(share) if share < 1 else store.split_by_time(int(share))
+        train.append(Corpus(store, known, world, number, task))
+        test.append(Corpus(store, kept, world, number, task))
     return train, test
 
 

@@ -47,7 +47,7 @@ def training_card(
             "threads": torch.get_num_threads(),
         }
     }
-    trust = {}
+    trust: dict[str, Any] = {}
     for each in zip(bodies, gates, scores, strict=True):
         trust |= _trust(*each)
     limits = {
