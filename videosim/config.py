@@ -38,6 +38,7 @@ class TrainConfig:
     seed: int = 0
     threads: int = 0  # 0: as many as torch chooses
     held_out: Any = 0.1  # share of the episodes never trained on; from 1 on: last frames of one drive; [a,b]: by store
+    mirror: list[str] = field(default_factory=list)  # actions and sensors whose sign a mirror turns: train on both
     model: ModelConfig = field(default_factory=ModelConfig)
     tokenizer_steps: int = 7000
     tokenizer_batch: int = 64  # pairs of frames

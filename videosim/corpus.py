@@ -34,6 +34,8 @@ class Corpus:
     world       the model's, of which the store may have a part; None: the store's own
     embodiment  number of the body that it shows
     task        whether its rewards and terminations are those of a task; False: they are not known
+    mirror      names of actions and sensors whose sign a mirror turns: everything is shown as in a mirror, and what
+                another sensor would say is not known; empty: as it was
     """
 
     def __init__(
@@ -43,12 +45,14 @@ class Corpus:
         world: WorldSpec | None = None,
         embodiment: int = 0,
         task: bool = True,
+        mirror: Sequence[str] = (),
     ) -> None:
         if not len(episodes):
             raise VideoSimError("the store holds no episode for this part of the data; collect more frames")
         parts = [i if isinstance(i, Part) else Part(i, 0, store.lengths[i] + 1) for i in episodes]
         self.spec, self.embodiment, self.task = world or store.world, embodiment, task
-        self.frames = [store.frames(part.episode)[part.first : part.end] for part in parts]
+        shown = slice(None, None, -1 if len(mirror) else 1)
+        self.frames = [store.frames(part.episode)[part.first : part.end, :, shown] for part in parts]
         self.lengths = np.array([len(f) - 1 for f in self.frames])
         self.first = np.concatenate([[0], np.cumsum(self.lengths + 1)])
         total = int(self.first[-1])
@@ -71,6 +75,8 @@ class Corpus:
             if task:
                 for name, values in (("rewards", self.rewards), ("terminated", self.terminated)):
                     values[a : b - 1] = torch.as_tensor(np.array(store.column(name, i)[start : end - 1], np.float32))
+        if len(mirror):
+            self._turn(mirror)
         self.wide = np.array([store.wide[part.episode] for part in parts])
         self.physics: Callable[[int], np.ndarray] = lambda row: store.column("physics", parts[row].episode)[
             parts[row].first : parts[row].end
@@ -81,6 +87,17 @@ class Corpus:
         some = np.linspace(0, len(self.frames) - 1, min(len(self.frames), COMMON_FRAMES)).astype(int)
         self.common = np.median(self.background[some], axis=0).astype(np.uint8)
         self.latents = torch.zeros(0)
+
+    def _turn(self, mirror: Sequence[str]) -> None:
+        """Actions and sensors as a mirror shows them; what is 0 in their units must be the middle of their range."""
+        action, turned = self.spec.action, has(self.spec.sensors.names, mirror)
+        for number in np.flatnonzero(has(action.names, mirror)):
+            if action.low[number] != -action.high[number]:
+                raise VideoSimError(f"{action.names[number]} is not centred on 0, so a mirror cannot turn its sign")
+            self.actions[:, number] *= -1.0
+        self.measured &= turned
+        self.sensors[:, ~turned] = torch.nan
+        self.sensors[:, turned] *= -1.0
 
     def starts(self, length: int) -> np.ndarray:
         """``(n, 2)`` int64: every (episode row, t) at which a window of ``length`` transitions fits.

@@ -21,7 +21,7 @@ from videosim.checkpoint import load_checkpoint, save_checkpoint
 from videosim.clips import start_clips
 from videosim.config import TrainConfig
 from videosim.corpus import Corpus
-from videosim.data.store import EpisodeStore
+from videosim.data.store import EpisodeStore, Part
 from videosim.embodiments import Embodiment, joined
 from videosim.errors import VideoSimError
 from videosim.fit import Schedule, fit
@@ -48,13 +48,13 @@ def main(cfg: TrainConfig, run: Run) -> None:
         raise VideoSimError("there is nothing to train on; give data=FOLDER of a store that `videosim collect` made")
     stores = [EpisodeStore.open(folder) for folder in folders]
     world, bodies = joined([store.world for store in stores], [Path(folder).resolve().name for folder in folders])
-    train, test = _corpora(stores, world, cfg.held_out)
+    train, test = _corpora(stores, world, cfg)
     model = _build(cfg, world, bodies)
 
     seconds = 0.0 if cfg.init else train_tokenizer(model, cfg, train, run)
     gate_file = run.folder / "gate.json"
     if not gate_file.is_file():
-        found = [tokenizer_gate(model, *corpora, cfg.seed) for corpora in zip(train, test, strict=True)]
+        found = [tokenizer_gate(model, *sides, cfg.seed) for sides in zip(train[: len(test)], test, strict=True)]
         write_atomically(gate_file, json.dumps(found, indent=1))
     gates = json.loads(gate_file.read_text())
     for number, gate in enumerate(gates):
@@ -76,27 +76,35 @@ def main(cfg: TrainConfig, run: Run) -> None:
             run.figure(body.figure(name), value)
         title = body.titled("Open loop on held-out episodes")
         run.table(title, ["what", "value"], [[k, f"{v:.4g}"] for k, v in score.items()])
-    model.contexts = start_clips(train, cfg)
-    sides = list(zip(train, test, strict=True))
+    model.contexts = start_clips(train[: len(test)], cfg)
+    sides = list(zip(train[: len(test)], test, strict=True))
     card = training_card(model, cfg, stores, sides, gates, scores, seconds)
     save_checkpoint(run.folder / "checkpoint", model, card)
 
 
-def _corpora(stores: Sequence[EpisodeStore], world: WorldSpec, held_out: Any) -> tuple[list[Corpus], list[Corpus]]:
-    """What every store has to train on and to test on."""
+def _corpora(stores: Sequence[EpisodeStore], world: WorldSpec, cfg: TrainConfig) -> tuple[list[Corpus], list[Corpus]]:
+    """What every store has to train on and to test on; behind the former, if asked for, all of it in a mirror."""
+    held_out = cfg.held_out
     shares = list(held_out) if isinstance(held_out, (list, tuple)) else [held_out] * len(stores)
-    if len(shares) != len(stores):
-        raise VideoSimError(f"held_out is one number, or one for each of {len(stores)} stores; got {len(shares)}")
+    for name in cfg.mirror:
+        if name not in (*world.action.names, *world.sensors.names):
+            raise VideoSimError(f"mirror names {name!r}, and the data have no such action or sensor; correct it")
+    if len(shares) != len(stores) or not all(isinstance(share, (int, float)) for share in shares):
+        raise VideoSimError(f"held_out is a number, or a list of one for each of {len(stores)} stores; got {held_out}")
     paid = [any(s.column(n, i).any() for n in ("rewards", "terminated") for i in range(len(s))) for s in stores]
     train: list[Corpus] = []
     test: list[Corpus] = []
+    mirrored: list[Corpus] = []
     for number, (store, share) in enumerate(zip(stores, shares, strict=True)):
         # A store that never pays, beside one that does, has no task of which it could be told that it paid nothing.
         task = paid[number] or not any(paid)
-        known, kept = store.split(share) if share < 1 else store.split_by_time(int(share))
-        train.append(Corpus(store, known, world, number, task))
-        test.append(Corpus(store, kept, world, number, task))
-    return train, test
+        parts: tuple[Sequence[int | Part], Sequence[int | Part]]
+        parts = store.split(share) if share < 1 else store.split_by_time(int(share))
+        for side, chosen in zip((train, test), parts, strict=True):
+            side.append(Corpus(store, chosen, world, number, task))
+        if cfg.mirror:
+            mirrored.append(Corpus(store, parts[0], world, number, task, cfg.mirror))
+    return train + mirrored, test
 
 
 def _build(cfg: TrainConfig, world: WorldSpec, bodies: list[Embodiment]) -> WorldModel:
