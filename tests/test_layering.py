@@ -25,7 +25,7 @@ LAYERS = [
     {"checkpoint", "simulator"},
     {"generate"},
     {"corpus", "fit", "losses"},
-    {"gate", "held_out", "mixture"},
+    {"gate", "held_out", "mixture", "drives"},
     {"clips", "training_card", "painting"},
     {"train"},
     {"envs"},

@@ -52,13 +52,10 @@ def main(cfg: TrainConfig, run: Run) -> None:
     model = _build(cfg, world, bodies)
 
     seconds = 0.0 if cfg.init else train_tokenizer(model, cfg, train, run)
-    gate_file = run.folder / "gate.json"
-    if not gate_file.is_file():
-        found = [tokenizer_gate(model, *sides, cfg.seed) for sides in zip(train[: len(test)], test, strict=True)]
-        write_atomically(gate_file, json.dumps(found, indent=1))
-    gates = json.loads(gate_file.read_text())
-    for number, gate in enumerate(gates):
-        _report_gate(model.embodied(number), gate, run)
+    gates = [
+        _gate(model.embodied(number), sides, cfg.seed, run)
+        for number, sides in enumerate(zip(train[: len(test)], test, strict=True))
+    ]
 
     with run.progress(sum(int(c.first[-1]) for c in (*train, *test)), "encoding frames", "frames") as bar:
         for corpus in (*train, *test):
@@ -122,8 +119,12 @@ def _build(cfg: TrainConfig, world: WorldSpec, bodies: list[Embodiment]) -> Worl
     return model
 
 
-def _report_gate(model: WorldModel, gate: dict[str, Any], run: Run) -> None:
-    """The tokenizer's gate of the present body."""
+def _gate(model: WorldModel, sides: tuple[Corpus, Corpus], seed: int, run: Run) -> dict[str, Any]:
+    """The tokenizer's gate of the present body, once, and what it says."""
+    file = run.folder / f"{model.figure('gate')}.json"
+    if not file.is_file():
+        write_atomically(file, json.dumps(tokenizer_gate(model, *sides, seed), indent=1))
+    gate: dict[str, Any] = json.loads(file.read_text())
     run.figure(model.figure("psnr_full"), gate["psnr_full"], unit="dB")
     run.figure(model.figure("psnr_moving"), gate["psnr_moving"], unit="dB")
     for name, value in gate["probe"].items():
@@ -137,6 +138,7 @@ def _report_gate(model: WorldModel, gate: dict[str, Any], run: Run) -> None:
             *([f"probe error, {k}", f"{100 * v:.2f} % of range"] for k, v in gate["probe"].items()),
         ],
     )
+    return gate
 
 
 def train_tokenizer(model: WorldModel, cfg: TrainConfig, train: Sequence[Corpus], run: Run) -> float:
