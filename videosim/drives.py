@@ -71,7 +71,7 @@ def dreamed(model: WorldModel, corpus: Corpus, where: np.ndarray, horizon: int, 
     pictures = model.decode(torch.stack(latents, 1)).cpu().numpy()
     likeness, motion, recorded = [], [], []
     for made, (row, t) in zip(pictures, where, strict=True):
-        film = np.asarray(corpus.frames[row][t + CONTEXT - 1 : t + CONTEXT + horizon])
+        film = np.array(corpus.frames[row][t + CONTEXT - 1 : t + CONTEXT + horizon])
         begun = model.recoded(film[:1])  # as the model shows it: what the codec changes is no motion
         likeness.append(psnr(made, film[1:]))
         motion.append(image_motion(np.concatenate([begun, made])))
