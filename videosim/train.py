@@ -52,10 +52,8 @@ def main(cfg: TrainConfig, run: Run) -> None:
     model = _build(cfg, world, bodies)
 
     seconds = 0.0 if cfg.init else train_tokenizer(model, cfg, train, run)
-    gates = [
-        _gate(model.embodied(number), sides, cfg.seed, run)
-        for number, sides in enumerate(zip(train[: len(test)], test, strict=True))
-    ]
+    sides = list(zip(train[: len(test)], test, strict=True))  # without what a mirror shows
+    gates = [_gate(model.embodied(number), own, cfg.seed, run) for number, own in enumerate(sides)]
 
     with run.progress(sum(int(c.first[-1]) for c in (*train, *test)), "encoding frames", "frames") as bar:
         for corpus in (*train, *test):
@@ -71,10 +69,9 @@ def main(cfg: TrainConfig, run: Run) -> None:
         body = model.embodied(number)
         for name, value in score.items():
             run.figure(body.figure(name), value)
-        title = body.titled("Open loop on held-out episodes")
-        run.table(title, ["what", "value"], [[k, f"{v:.4g}"] for k, v in score.items()])
-    model.contexts = start_clips(train[: len(test)], cfg)
-    sides = list(zip(train[: len(test)], test, strict=True))
+        rows = [[k, f"{v:.4g}"] for k, v in score.items()]
+        run.table(body.titled("Open loop on held-out episodes"), ["what", "value"], rows)
+    model.contexts = start_clips([own for own, _ in sides], cfg)
     card = training_card(model, cfg, stores, sides, gates, scores, seconds)
     save_checkpoint(run.folder / "checkpoint", model, card)
 

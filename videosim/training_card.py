@@ -34,7 +34,7 @@ def training_card(
         }
         for body, store, (train, test) in zip(bodies, stores, sides, strict=True)
     }
-    training = {
+    training: dict[str, dict[str, Any]] = {
         "Training": {
             "seed": cfg.seed,
             "tokenizer steps": cfg.tokenizer_steps,
@@ -47,6 +47,8 @@ def training_card(
             "threads": torch.get_num_threads(),
         }
     }
+    if cfg.mirror:
+        training["Training"]["turned by a mirror"] = ", ".join(cfg.mirror)
     trust: dict[str, Any] = {}
     for each in zip(bodies, gates, scores, strict=True):
         trust |= _trust(*each)
