@@ -63,7 +63,7 @@ def dreamed(model: WorldModel, corpus: Corpus, where: np.ndarray, horizon: int, 
     latents, sensors = [], []
     for t in range(horizon):
         state, out = model.step(state, actions[:, t])
-        latents.append(out.latents)
+        latents.append(model.latents(state))
         sensors.append(out.sensors)
     true = batch["latents"][:, CONTEXT:]
     off = ((torch.stack(latents, 1) - true) / model.latent_std).square().mean((2, 3)).sqrt()
