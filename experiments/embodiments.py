@@ -118,11 +118,12 @@ def _all_seeds(measured: list[dict[str, Any]]) -> dict[str, Dreamed]:
 
 
 def _difference(key: str, sides: list[dict[str, Dreamed]], stretch: np.ndarray, rng: np.random.Generator) -> str:
-    """Of what is a mean over windows, which are the same in both models; "" of any other figure."""
+    """Of the pictures, which are compared window by window; "" of any other figure: each model has latents of its own,
+    and what is one standard deviation in one is not in the other."""
     kind, _, horizon = key.rpartition("_")
-    if kind not in ("latent_error", "psnr") or not horizon.isdigit():
+    if kind != "psnr" or not horizon.isdigit():
         return ""
-    alone, shared = (vars(side["right"])[kind][:, int(horizon) - 1] for side in sides)
+    alone, shared = (side["right"].psnr[:, int(horizon) - 1] for side in sides)
     return _said(bootstrap(shared - alone, lambda rows: float(rows.mean()), rng, stretch))
 
 

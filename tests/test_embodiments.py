@@ -12,9 +12,9 @@ import pytest
 import torch
 from sum_world import MODEL, SIZE, SPEC, STEPS, episode
 
-from videosim import gate, mixture, train
+from videosim import gate, generating, mixture, train
 from videosim.checkpoint import load_checkpoint
-from videosim.config import TrainConfig
+from videosim.config import GenerateConfig, TrainConfig
 from videosim.corpus import Corpus
 from videosim.data.store import EpisodeStore
 from videosim.embodiments import Embodiment, joined
@@ -261,6 +261,19 @@ def test_a_dream_begins_from_a_film_and_is_steered(model: WorldModel, folders: d
     assert not np.allclose(*futures)
     log = gymnasium.make("videosim:VideoSim-v0", checkpoint=model, embodiment="log", data=folders["log"])
     log.reset(seed=0, options={"episode": 3, "t": 5})
+
+
+def test_a_film_is_made_as_the_body_that_is_asked_for(model: WorldModel, run: Run, tmp_path: Path) -> None:
+    films = []
+    for wanted in ("", "sum", "log"):
+        cfg = GenerateConfig(str(run.folder), wanted, "extend-forward", str(run.config.data[2]), frames=12)
+        cfg.actions = "push:2"
+        with Run("generate", cfg, tmp_path / f"as_{wanted}", Console(quiet=True)) as made:
+            generating.main(cfg, made)
+        films.append((tmp_path / f"as_{wanted}" / "clip.gif").read_bytes())
+    assert films[0] == films[1] != films[2]
+    with pytest.raises(VideoSimError, match="no embodiment 'car'"), Run("generate", cfg, tmp_path / "no") as made:
+        generating.main(replace(cfg, embodiment="car"), made)
 
 
 def test_one_folder_in_a_list_is_one_folder(folders: dict[str, str], tmp_path: Path) -> None:
