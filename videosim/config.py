@@ -33,11 +33,12 @@ class WorldConfig:
 class TrainConfig:
     """`videosim train`: from an episode store to a checkpoint."""
 
-    data: str = ""  # folder of the episode store
+    data: Any = ""  # folder of the episode store; [A,B]: of several, one model with an embodiment for each
     init: str = ""  # fine-tune this checkpoint (its tokens and scales stay) instead of starting from scratch
     seed: int = 0
     threads: int = 0  # 0: as many as torch chooses
-    held_out: float = 0.1  # fraction of the episodes that training never sees
+    held_out: Any = 0.1  # share of the episodes never trained on; from 1 on: last frames of one drive; [a,b]: by store
+    mirror: list[str] = field(default_factory=list)  # actions and sensors whose sign a mirror turns: train on both
     model: ModelConfig = field(default_factory=ModelConfig)
     tokenizer_steps: int = 7000
     tokenizer_batch: int = 64  # pairs of frames
