@@ -14,9 +14,10 @@ import numpy as np
 from videosim.agents.arms import Arm, train_arms
 from videosim.agents.bars import bars, shortfalls
 from videosim.agents.closed_loop import ClosedLoop, closed_loop
+from videosim.agents.decomposition import Chain, chain_rows, decompose
 from videosim.agents.films import imagination_films, physics_film
 from videosim.agents.gap_figures import arm_figures, seed_rows
-from videosim.agents.gap_report import ARMS, LABELS, arm_rows, bar_rows, summary, tables, training_curves
+from videosim.agents.gap_report import ARMS, LABELS, arm_rows, bar_rows, gap_table, summary, tables, training_curves
 from videosim.agents.learn import PLACES
 from videosim.agents.open_loop import OpenLoop, open_loop
 from videosim.agents.scoring import Scored, returns, score_arms, score_random
@@ -56,16 +57,19 @@ def main(cfg: GapConfig, run: Run) -> None:
         scored = score_arms(arms, model, world, cfg.episodes, cfg.evaluation_seed, bar)
     scored["random"] = score_random(model, world, cfg.episodes, cfg.evaluation_seed, run.seeds)
     looped = _closed_loop(cfg, model, arms["imagination"], run)
+    with run.progress(cfg.seeds, "what makes the gap", "policies") as bar:
+        chain = decompose(arms["imagination"], scored["imagination"], model, world, cfg.evaluation_seed, bar.advance)
 
     figures = arm_figures(scored, COLUMNS.get(world.id, {}), world.id in SCORED_BY_SUCCESS, rng)
     figures |= opened.horizons(rng) | looped.figures(rng) | _own_actions(scored["imagination"], rng)
+    figures |= chain.figures(np.random.default_rng([cfg.seed, 37]))
     run.figures = {name: figure.to_dict() for name, figure in figures.items()}
     run.figure("physics_frames", model_frames(model), unit="frames")
     policies, shown = [arm.policy for arm in arms["imagination"]], run.folder / "videos"
     films = imagination_films(model, world, policies, scored["imagination"], cfg.evaluation_seed, shown)
     trained = {place: scored[place] for place in places}
     films.append(physics_film(model, world, trained, cfg.evaluation_seed, shown))
-    _report(cfg, run, model, arms, scored, opened, looped, films, rng)
+    _report(cfg, run, model, arms, scored, opened, looped, chain, films, rng)
 
 
 def model_frames(model: WorldModel) -> int | None:
@@ -119,6 +123,7 @@ def _report(
     scored: dict[str, list[Scored]],
     opened: OpenLoop,
     looped: ClosedLoop,
+    chain: Chain,
     films: list[Film],
     rng: np.random.Generator,
 ) -> None:
@@ -134,6 +139,12 @@ def _report(
         "rows": seed_rows(scored, ARMS, rng),
         "note": f"{cfg.episodes} paired episodes of each policy; a row without a number is the mean of its policies.",
     }
+    parts = {
+        "title": "What makes the gap: dreamed minus true return",
+        "x_label": "return",
+        "rows": chain_rows(figures),
+        "note": " ".join(["One ingredient after another is exchanged for the model's.", *chain.left_out()]),
+    }
     page = Report(
         f"Imagination against physics: {world}",
         run.result(),
@@ -142,13 +153,18 @@ def _report(
         LABELS,
         {name: bar for name, bar in bars(world).items() if name in figures},
         films,
-        [*training_curves(arms, model.spec, cfg.agent), dots, *looped.plots(), *opened.curves()],
-        tables(model.spec, figures, list(scored), cfg.agent, frames, cfg.seeds, cfg.episodes),
+        [*training_curves(arms, model.spec, cfg.agent), dots, parts, *looped.plots(), *opened.curves()],
+        [
+            *tables(model.spec, figures, list(scored), cfg.agent, frames, cfg.seeds, cfg.episodes),
+            gap_table(figures, chain.left_out()),
+        ],
     )
     write_report(run.folder / "report.html", page)
     run.say(f"report: {run.folder / 'report.html'}")
     columns, rows = arm_rows(figures, list(scored), cfg.agent, frames)
     run.table(f"{world}: {cfg.seeds} seed(s), {cfg.episodes} paired episodes, {cfg.agent.steps:,} steps", columns, rows)
+    parted = gap_table(figures, chain.left_out())
+    run.table(parted.title, parted.columns, parted.rows)
     if bars(world):
         run.table("bars", ("figure", "bar", "value", "lower bound", "verdict"), bar_rows(world, figures))
     run.table("what failed or fell short", ("",), [[line] for line in short] or [["nothing that was asked"]])

@@ -9,6 +9,7 @@ import numpy as np
 
 from videosim.agents.arms import Arm
 from videosim.agents.bars import bars, judged, shortfalls
+from videosim.agents.decomposition import LABELS as CHAIN
 from videosim.agents.gap_figures import NAMES
 from videosim.config import AgentConfig
 from videosim.report import Table
@@ -46,6 +47,7 @@ LABELS = {
     "physics_frames": "Physics frames that made the model",
     "pearson_r": "Correlation of dreamed and real returns, in lockstep",
     "pearson_r_own_actions": "The same, each side acting for itself",
+    **CHAIN,
 }
 
 
@@ -105,6 +107,13 @@ def tables(
         ),
     ]
     return found
+
+
+def gap_table(figures: Mapping[str, Mapping[str, Any]], left_out: Sequence[str]) -> Table:
+    """The returns and gaps of ``decomposition``; ``left_out``: what could not be measured, in sentences."""
+    rows = [[label, interval(figures[name])] for name, label in CHAIN.items() if name in figures]
+    note = "The gaps add up to the last row. A positive one is return that the ingredient promises too much."
+    return Table("What makes the gap", ("", "return"), rows, " ".join([note, *left_out]))
 
 
 def training_curves(arms: Mapping[str, Sequence[Arm]], spec: WorldSpec, cfg: AgentConfig) -> list[dict[str, Any]]:

@@ -194,6 +194,12 @@ class PhysicsEnv(gymnasium.Env):
         _write(views[varied:], parts[varied:])  # last: settling would bring lagging fields up to date
         self._picture = None
 
+    def place(self, put: Callable[[mujoco.MjModel, mujoco.MjData], None]) -> None:
+        """Let ``put`` write another state into model and data; what follows from it is then computed anew."""
+        put(self._source.model, self._source.data)
+        settle(self._source.model, self._source.data)
+        self._picture = None
+
     def scripted(self, rng: np.random.Generator, skill: float) -> Behaviour | None:
         """A scripted behaviour ``sensors (S,) -> action (A,)`` of ``skill`` in [0, 1], or None where there is none."""
         make = self._knowledge.scripted
