@@ -20,6 +20,7 @@ from videosim.agents.gap_figures import arm_figures, seed_rows
 from videosim.agents.gap_report import ARMS, LABELS, arm_rows, bar_rows, gap_table, summary, tables, training_curves
 from videosim.agents.learn import PLACES
 from videosim.agents.open_loop import OpenLoop, open_loop
+from videosim.agents.places import model_frames
 from videosim.agents.scoring import Scored, returns, score_arms, score_random
 from videosim.agents.settings import digest
 from videosim.checkpoint import load_checkpoint
@@ -52,7 +53,7 @@ def main(cfg: GapConfig, run: Run) -> None:
 
     opened = _open_loop(cfg, model, world, run)
     places = [place for place in PLACES if place in cfg.arms]
-    arms = train_arms(model, world, cfg.agent, places, run.seeds, Path(cfg.cache), run)
+    arms = train_arms(model, world, cfg.agent, places, run.seeds, Path(cfg.cache), run, cfg.data)
     with run.progress(cfg.seeds * len(arms), "scoring", "policies") as bar:
         scored = score_arms(arms, model, world, cfg.episodes, cfg.evaluation_seed, bar)
     scored["random"] = score_random(model, world, cfg.episodes, cfg.evaluation_seed, run.seeds)
@@ -72,17 +73,10 @@ def main(cfg: GapConfig, run: Run) -> None:
     _report(cfg, run, model, arms, scored, opened, looped, chain, films, rng)
 
 
-def model_frames(model: WorldModel) -> int | None:
-    """Physics frames in the store the model was made from, as its card says; None where it does not."""
-    data = model.card.get("Data")
-    frames = data.get("frames") if isinstance(data, dict) else None
-    return int(frames) if isinstance(frames, (int, float)) else None
-
-
 def _check(cfg: GapConfig) -> None:
     unknown = [name for name in cfg.arms if name not in PLACES]
     if unknown or "imagination" not in cfg.arms:
-        raise VideoSimError(f"arms holds imagination and any of {', '.join(PLACES[1:])}; got {', '.join(cfg.arms)}")
+        raise VideoSimError(f"arms holds imagination and any of {', '.join([*PLACES][1:])}; got {', '.join(cfg.arms)}")
     counts = ("seeds", "episodes", "open_loop_starts", "open_loop_horizon", "context", "lockstep_episodes")
     for name in counts:
         if getattr(cfg, name) < 1:

@@ -8,6 +8,7 @@ the sensors after the step. Other worlds have no true reward here.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,32 +23,32 @@ import mujoco  # isort: skip
 Judge = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
-def _cartpole(model: mujoco.MjModel, data: mujoco.MjData, sensors: np.ndarray) -> None:
+def _cartpole(sensors: np.ndarray, model: mujoco.MjModel, data: mujoco.MjData) -> None:
     x, cos, sin, velocity, spin = sensors
     data.qpos[:], data.qvel[:] = (x, np.arctan2(sin, cos)), (velocity, spin)
 
 
-def _reacher(model: mujoco.MjModel, data: mujoco.MjData, sensors: np.ndarray) -> None:
+def _reacher(sensors: np.ndarray, model: mujoco.MjModel, data: mujoco.MjData) -> None:
     cos_s, sin_s, cos_w, sin_w, _, _, *target, shoulder, wrist = sensors
     data.qpos[:] = np.arctan2(sin_s, cos_s), np.arctan2(sin_w, cos_w)
     data.qvel[:] = shoulder, wrist
     model.geom("target").pos[:2] = target
 
 
-def _cheetah(model: mujoco.MjModel, data: mujoco.MjData, sensors: np.ndarray) -> None:
+def _cheetah(sensors: np.ndarray, model: mujoco.MjModel, data: mujoco.MjData) -> None:
     height, cos, sin, *joints = sensors[:9]
     data.qpos[:] = 0.0, height, np.arctan2(sin, cos), *joints  # how far it has run changes nothing
     data.qvel[:] = sensors[9:]
 
 
-def _push(model: mujoco.MjModel, data: mujoco.MjData, sensors: np.ndarray) -> None:
+def _push(sensors: np.ndarray, model: mujoco.MjModel, data: mujoco.MjData) -> None:
     model.body("goal").pos[:2] = sensors[-2:]
     data.qpos[:] = [*sensors[:8], np.arctan2(sensors[9], sensors[8])]
     data.qvel[:] = sensors[10:-2]
 
 
-# world id -> puts (model, data) into the state that sensors (S,) show
-STATES: dict[str, Callable[[mujoco.MjModel, mujoco.MjData, np.ndarray], None]] = {
+# world id -> writes the state that sensors (S,) show into model and data
+STATES: dict[str, Callable[[np.ndarray, mujoco.MjModel, mujoco.MjData], None]] = {
     "dm_control:cartpole-swingup": _cartpole,
     "dm_control:reacher-easy": _reacher,
     "dm_control:cheetah-run": _cheetah,
@@ -71,7 +72,7 @@ def _by_physics(world: WorldConfig) -> Judge:
     def judge(before: np.ndarray, actions: np.ndarray, after: np.ndarray) -> np.ndarray:
         rewards = np.zeros(len(actions))
         for t, (sensors, action) in enumerate(zip(before, actions, strict=True)):
-            env.place(lambda model, data, sensors=sensors: put(model, data, sensors))
+            env.place(partial(put, sensors))
             rewards[t] = env.step(action)[1]
         return rewards
 

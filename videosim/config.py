@@ -175,7 +175,8 @@ class AgentCommandConfig:
     """`videosim agent`: train one policy and score it in physics."""
 
     checkpoint: str = "???"  # bundled model, or a folder written by `videosim train`
-    train_in: str = "imagination"  # "imagination", "physics", or "physics-true-state" (the simulator's own sensors)
+    train_in: str = "imagination"  # "imagination", "physics", "physics-true-state" (the simulator's own sensors), …
+    data: str = ""  # folder of the store the model was made from, for train_in=behaviour-cloning
     agent: AgentConfig = field(default_factory=AgentConfig)
     seed: int = 0
     episodes: int = 50  # episodes of the score, in physics and in imagination
@@ -213,6 +214,7 @@ class GapConfig:
     checkpoint: str = "???"  # bundled model, or a folder written by `videosim train`
     agent: AgentConfig = field(default_factory=AgentConfig)
     arms: list[str] = field(default_factory=lambda: ["imagination", "physics", "physics-true-state"])  # random is free
+    data: str = ""  # folder of the store the model was made from, for the arm behaviour-cloning
     seeds: int = 3  # trainings of each arm
     seed: int = 0  # the first of them
     episodes: int = 50  # paired episodes that score each policy
