@@ -6,7 +6,6 @@ closed loop in lockstep. Bad and good results alike go into the report.
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +15,15 @@ from videosim.agents.bars import bars, shortfalls
 from videosim.agents.closed_loop import ClosedLoop, closed_loop
 from videosim.agents.decomposition import Chain, chain_rows, decompose
 from videosim.agents.films import imagination_films, physics_film
+from videosim.agents.fresh import fresh_episodes
 from videosim.agents.gap_figures import arm_figures, seed_rows
 from videosim.agents.gap_report import ARMS, LABELS, arm_rows, bar_rows, gap_table, summary, tables, training_curves
 from videosim.agents.learn import PLACES
 from videosim.agents.open_loop import OpenLoop, open_loop
 from videosim.agents.places import model_frames
 from videosim.agents.scoring import Scored, returns, score_arms, score_random
-from videosim.agents.settings import digest
 from videosim.checkpoint import load_checkpoint
-from videosim.config import CollectConfig, GapConfig, WorldConfig
-from videosim.data.collect import collect
-from videosim.data.layout import SCHEMA
-from videosim.envs.physics import PhysicsEnv
+from videosim.config import GapConfig, WorldConfig
 from videosim.envs.twin import check_world, world_of
 from videosim.envs.worlds import COLUMNS, SCORED_BY_SUCCESS
 from videosim.errors import VideoSimError
@@ -35,8 +31,6 @@ from videosim.report import Film, Report, write_report
 from videosim.run import Run
 from videosim.statistics import Estimate, pearson
 from videosim.world_model import WorldModel
-
-HELD_OUT_SEED = 900_001  # of the fresh episodes: no store that a model was trained on is collected with it
 
 
 def main(cfg: GapConfig, run: Run) -> None:
@@ -77,6 +71,8 @@ def _check(cfg: GapConfig) -> None:
     unknown = [name for name in cfg.arms if name not in PLACES]
     if unknown or "imagination" not in cfg.arms:
         raise VideoSimError(f"arms holds imagination and any of {', '.join([*PLACES][1:])}; got {', '.join(cfg.arms)}")
+    if "behaviour-cloning" in cfg.arms and not cfg.data:
+        raise VideoSimError("behaviour-cloning needs the store that the model was made from: give data=<its folder>")
     counts = ("seeds", "episodes", "open_loop_starts", "open_loop_horizon", "context", "lockstep_episodes")
     for name in counts:
         if getattr(cfg, name) < 1:
@@ -84,14 +80,7 @@ def _check(cfg: GapConfig) -> None:
 
 
 def _open_loop(cfg: GapConfig, model: WorldModel, world: WorldConfig, run: Run) -> OpenLoop:
-    """On episodes nobody has trained on: the default mixture, collected here with a seed of its own."""
-    ask = CollectConfig(frames=cfg.held_out_frames, seed=HELD_OUT_SEED)
-    env = PhysicsEnv(world)
-    folder = run.folder / f"held_out-{digest([SCHEMA, world, env.world_spec, ask])}"  # one that was cut off goes on
-    env.close()
-    with run.progress(ask.frames, "held-out episodes", "frames") as bar:
-        store = collect(partial(PhysicsEnv, world), folder, ask, lambda done, total: bar.update(done))
-    episodes = [store.episode(i) for i in range(len(store))]
+    episodes = fresh_episodes(world, cfg.held_out_frames, run)
     longest = max(episode.length for episode in episodes)
     horizon = min(cfg.open_loop_horizon, longest - cfg.context + 1)
     run.say(f"open loop: {cfg.open_loop_starts} starts, {horizon} steps")

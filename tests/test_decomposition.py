@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videosim.agents import decomposition
@@ -23,6 +23,7 @@ from videosim.envs.physics import PhysicsEnv, load_world
 from videosim.world_model import WorldModel
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**31), st.booleans(), st.booleans())
 def test_the_gaps_add_up_to_the_whole(seed: int, state: bool, judge: bool) -> None:
     links = np.random.default_rng(seed).normal(500, 200, (4, 2, 5))

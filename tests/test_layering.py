@@ -13,8 +13,18 @@ ROOT = Path(__file__).parents[1]
 # Lower layers first; a module may import from its own layer and from those above it in this list.
 LAYERS = [
     {"errors"},
-    {"types", "config", "generate_config", "model_config", "run", "statistics", "registration", "__init__"},
-    {"data", "metrics", "ranking", "video", "plots", "report", "actions", "fsq", "tokenizers", "layers"},
+    {
+        "types",
+        "agent_config",
+        "config",
+        "generate_config",
+        "model_config",
+        "run",
+        "statistics",
+        "registration",
+        "__init__",
+    },
+    {"data", "metrics", "calibration", "ranking", "video", "plots", "report", "actions", "fsq", "tokenizers", "layers"},
     {"footage", "outline", "presets", "sheet"},
     {"verbs"},
     {"transformer", "patches", "paths"},
@@ -47,6 +57,7 @@ NEEDS = {  # of all that lies below, these packages may see no more
 TORCH_FREE = [
     "types.py",
     "config.py",
+    "agent_config.py",
     "generate_config.py",
     "model_config.py",
     "errors.py",

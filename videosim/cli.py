@@ -76,6 +76,11 @@ COMMANDS: dict[str, Command] = {
         "RankConfig",
         "videosim.agents.rank:main",
     ),
+    "calibrate": Command(
+        "does a model's uncertainty know its error, also where its own policies lead it?",
+        "CalibrateConfig",
+        "videosim.agents.calibrate:main",
+    ),
     "audit": Command(
         "what a model may be trusted with: memory, laws, interventions and outcomes, beside broken worlds",
         "AuditConfig",
