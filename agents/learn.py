@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,10 +115,12 @@ def learn(
     bar: Bar,
     enough: float = math.inf,
     data: str = "",
+    callbacks: Sequence[BaseCallback] = (),
 ) -> Policy:
     """Train a policy in ``place`` and keep it in ``folder`` (with ``curve.json``), for ``cfg.steps`` or until a point
     of its curve reaches ``enough``. A finished one is loaded instead, an interrupted one is continued (PPO) or, said in
-    one sentence, begun again (SAC). ``data``: the folder of the model's store, for a place that learns from it.
+    one sentence, begun again (SAC). ``data``: the folder of the model's store, for a place that learns from it;
+    ``callbacks`` of stable-baselines3 watch the others.
 
     Raises VideoSimError on an unknown place, or where the model, the settings or ``data`` do not allow it.
     """
@@ -128,7 +131,7 @@ def learn(
     cfg = found.agent(model, cfg)
     bar.total = cfg.steps
     if isinstance(found, Experience):
-        policy, curve = _reinforced(found, model, world, cfg, seed, folder, bar, enough)
+        policy, curve = _reinforced(found, model, world, cfg, seed, folder, bar, enough, callbacks)
     else:
         policy, curve = found.clone(model, cfg, seed, data, bar), []
     policy.save(folder)
@@ -154,6 +157,7 @@ def _reinforced(
     folder: Path,
     bar: Bar,
     enough: float,
+    callbacks: Sequence[BaseCallback],
 ) -> tuple[Policy, Curve]:
     torch.manual_seed(seed)
     about = {"place": place.name, "agent": to_dict(cfg), "seed": seed}
@@ -171,7 +175,7 @@ def _reinforced(
             env.seed(seed + done)
             torch.manual_seed(seed + done)
         watch = _Watch(bar, max(1, cfg.steps // 50), folder, about, curve, enough)
-        algorithm.learn(max(0, cfg.steps - done), callback=watch, reset_num_timesteps=not done)
+        algorithm.learn(max(0, cfg.steps - done), callback=[watch, *callbacks], reset_num_timesteps=not done)
     finally:
         env.close()
         torch.set_num_threads(threads)

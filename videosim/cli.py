@@ -81,6 +81,11 @@ COMMANDS: dict[str, Command] = {
         "CalibrateConfig",
         "videosim.agents.calibrate:main",
     ),
+    "exploit": Command(
+        "one training in imagination followed in the dream and in physics: does it learn the dream's mistakes?",
+        "ExploitConfig",
+        "videosim.agents.exploit:main",
+    ),
     "audit": Command(
         "what a model may be trusted with: memory, laws, interventions and outcomes, beside broken worlds",
         "AuditConfig",
