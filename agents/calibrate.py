@@ -1,8 +1,9 @@
 """``videosim calibrate``: does a model's uncertainty know its error?
 
 Asked twice: on behaviour like that of its data, and on the states where a policy trained in its dreams leads it, which
-is where the uncertainty is used (Lu et al. 2021, arXiv:2110.04135). Beside it stand a clock, which only counts the
-steps since the start, and the same uncertainties shuffled, which must know nothing.
+is where the uncertainty is used (Lu et al. 2021, arXiv:2110.04135). Beside it stand what else might be feared: the same
+uncertainty kept or accumulated since the start, a clock, which only counts the steps, and the same uncertainties
+shuffled, which must know nothing.
 """
 
 from __future__ import annotations
@@ -36,6 +37,12 @@ from videosim.world_model import WorldModel
 BARS = {"spearman_policy": 0.6, "auroc_policy": 0.85}  # the lower end of the interval must clear them
 HORIZONS = (1, 8, 32, 64)  # steps at which coverage is asked
 SOURCES = {"behaviour": "behaviour like the data's", "policy": "states its own policy leads to"}
+OTHERS = {  # what else might be feared, on the same errors
+    "highest": "its highest since the start",
+    "accumulated": "accumulated since the start",
+    "clock": "a clock instead",
+    "shuffled": "shuffled",
+}
 LABELS = {
     "spearman_policy": "Rank correlation with the true error, where its policy leads",
     "auroc_policy": "Detection of lost states (AUROC), where its policy leads",
@@ -67,10 +74,11 @@ def main(cfg: CalibrateConfig, run: Run) -> None:
     policy = _policy(cfg, model, world, run)
     rng = np.random.default_rng([cfg.seed, 41])
     episodes = fresh_episodes(world, cfg.held_out_frames, run)
-    horizon = min(cfg.horizon, max(episode.length for episode in episodes) - cfg.context + 1)
+    longest = max(episode.length for episode in episodes) - cfg.context + 1
+    horizon = min(cfg.horizon, longest, model.spec.horizon)
     doubts = {"behaviour": on_behaviour(model, episodes, horizon, cfg.context, cfg.starts, rng)}
     with run.progress(1, "dreams of the policy, replayed in physics", "sources") as bar:
-        doubts["policy"] = on_policy(policy, model, world, cfg.episodes, cfg.evaluation_seed)
+        doubts["policy"] = on_policy(policy, model, world, horizon, cfg.episodes, cfg.evaluation_seed)
         bar.advance()
 
     found = measured(doubts, rng)
@@ -121,8 +129,8 @@ def on_behaviour(
     return Doubts(np.stack(feared, 1).astype(float), _error(model, np.stack(dreamed, 1), true))
 
 
-def on_policy(policy: Policy, model: WorldModel, world: WorldConfig, episodes: int, seed: int) -> Doubts:
-    """Whole episodes that ``policy`` dreams from the task's first frame, against physics under the same actions."""
+def on_policy(policy: Policy, model: WorldModel, world: WorldConfig, horizon: int, episodes: int, seed: int) -> Doubts:
+    """``horizon`` steps that ``policy`` dreams from the task's first frame, against physics under the same actions."""
     log: list[np.ndarray] = []
 
     def act(observations: np.ndarray) -> np.ndarray:
@@ -132,7 +140,9 @@ def on_policy(policy: Policy, model: WorldModel, world: WorldConfig, episodes: i
     dreamed = in_imagination(act, policy.mode, world, model, episodes, seed)
     replay = iter(log)
     true = in_physics(lambda observations: next(replay), TrueState(model), world, model, episodes, seed)
-    return Doubts(dreamed.uncertainty.astype(float), _error(model, dreamed.sensors[:, 1:], true.sensors[:, 1:]))
+    steps = slice(1, horizon + 1)
+    error = _error(model, dreamed.sensors[:, steps], true.sensors[:, steps])
+    return Doubts(dreamed.uncertainty[:, :horizon].astype(float), error)
 
 
 def _error(model: WorldModel, dreamed: np.ndarray, true: np.ndarray) -> np.ndarray:
@@ -143,12 +153,13 @@ def _error(model: WorldModel, dreamed: np.ndarray, true: np.ndarray) -> np.ndarr
 
 
 def measured(doubts: dict[str, Doubts], rng: np.random.Generator) -> dict[str, Any]:
-    """Every figure of both sources, named ``<figure>_<source>``, with those of clock and chance."""
+    """Every figure of both sources, named ``<figure>_<source>``, with those of OTHERS."""
     found: dict[str, Any] = {}
     for source, known in doubts.items():
         own = calibration.figures(known, STATE_ERROR_LIMIT, rng) | calibration.coverage(known, HORIZONS, rng)
         found |= {f"{name}_{source}": figure for name, figure in own.items()}
-        for control, other in (("clock", known.by_clock()), ("shuffled", known.shuffled(rng))):
+        others = (known.highest(), known.accumulated(), known.by_clock(), known.shuffled(rng))
+        for control, other in zip(OTHERS, others, strict=True):
             shown = calibration.figures(other, STATE_ERROR_LIMIT, rng)
             found |= {f"{name}_{source}_{control}": figure for name, figure in shown.items()}
     return found | calibration.transferred(doubts["behaviour"], doubts["policy"], HORIZONS)
@@ -161,7 +172,7 @@ def _threshold(doubts: dict[str, Doubts]) -> float:
 
 def plots(doubts: dict[str, Doubts]) -> list[dict[str, Any]]:
     """Reliability and risk against coverage, as ``plots.svg`` takes them; everything in % of the sensors' range."""
-    points, series = [], []
+    points, series, over_time = [], [], []
     shares = np.linspace(0.05, 1.0, 20)
     for source, known in doubts.items():
         feared, came = known.known()
@@ -170,7 +181,18 @@ def plots(doubts: dict[str, Doubts]) -> list[dict[str, Any]]:
         for name, order in (("uncertainty", feared), ("error itself", came)):
             risk = 100 * risk_coverage(order, came, shares)
             series.append({"name": f"{source}, by {name}", "y": risk.tolist()})
+        for name, values in ((f"{source}, feared", known.uncertainty), (f"{source}, came", known.error)):
+            sums, counts = np.nansum(values, 0), (~np.isnan(values)).sum(0)
+            over_time.append({"name": name, "y": (100 * sums / np.maximum(counts, 1)).tolist()})
     return [
+        {
+            "title": "Over time: what was feared and what came",
+            "x_label": "steps since the start",
+            "y_label": "% of range",
+            "x": list(range(1, 1 + max(len(line["y"]) for line in over_time))),
+            "series": over_time,
+            "note": "Mean over dreams. Errors that grow while fears shrink are those nobody is warned of.",
+        },
         {
             "title": "Reliability: what was feared and what came",
             "x_label": "uncertainty, % of range",
@@ -198,9 +220,9 @@ def _report(cfg: CalibrateConfig, run: Run, world: str, doubts: dict[str, Doubts
     ]
     moved = [interval(figures.get(f"coverage_transferred_h{h}")) for h in HORIZONS]
     rows.append(["its policy's states, bounds set on behaviour", "–", "–", *moved, "–"])
-    for control, words in (("clock", "a clock instead"), ("shuffled", "uncertainties shuffled")):
+    for control, words in OTHERS.items():
         cells = [interval(figures.get(f"{name}_policy_{control}")) for name in ("spearman", "auroc")]
-        rows.append([f"its policy's states, {words}", *cells, *["–"] * (len(columns) - 3)])
+        rows.append([f"its policy's states: {words}", *cells, *["–"] * (len(columns) - 3)])
     judged = [
         (LABELS[name], f"≥ {bar:g}", interval(figures.get(name)), verdict(figures.get(name, {}), bar))
         for name, bar in BARS.items()

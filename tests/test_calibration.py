@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
-from videosim.agents.calibrate import main, measured, on_behaviour, plots
+from videosim import calibration
+from videosim.agents.calibrate import OTHERS, main, measured, on_behaviour, plots
 from videosim.calibration import (
     Doubts,
     auroc,
@@ -66,6 +67,14 @@ def test_honest_doubts_know_and_their_controls_do_not() -> None:
     assert abs(mixed["spearman"].value) < 0.1 and abs(mixed["auroc"].value - 0.5) < 0.1
     assert own["auroc"].value > figures(known.by_clock(), 0.1, RNG(0))["auroc"].value + 0.05
     assert spearman(np.ones(9), np.arange(9.0)) == 0.0  # says the same of everything
+
+
+def test_what_was_feared_is_kept_and_added_up() -> None:
+    feared = np.tile([3.0, 4.0, 0.0, np.nan], (4, 1))
+    known = Doubts(feared, np.ones((4, 4)))
+    assert known.highest().uncertainty[0, :3].tolist() == [3.0, 4.0, 4.0]
+    assert known.accumulated().uncertainty[0, :3].tolist() == [3.0, 5.0, 5.0]
+    assert np.isnan(known.highest().uncertainty[0, 3]) and len(known.accumulated().known()[0]) == 12
 
 
 def test_steps_after_an_end_count_nowhere() -> None:
@@ -146,11 +155,12 @@ def test_a_card_is_amended_and_a_bundled_one_is_not(tiny_model: WorldModel, tmp_
     assert not (tmp_path / "run").exists()
 
 
-def test_every_figure_is_named_by_its_source() -> None:
+def test_every_figure_is_named_by_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration, "REPEATS", 20)
     found = measured({"behaviour": honest(20), "policy": honest(20, seed=1)}, RNG(0))
     for source in ("behaviour", "policy"):
         assert {f"{name}_{source}" for name in ("spearman", "auroc", "coverage_h8", "auroc")} <= set(found)
-        assert {f"spearman_{source}_clock", f"spearman_{source}_shuffled"} <= set(found)
+        assert {f"spearman_{source}_{other}" for other in OTHERS} <= set(found)
 
 
 @pytest.mark.slow

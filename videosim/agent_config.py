@@ -45,7 +45,7 @@ class CalibrateConfig:
     evaluation_seed: int = 1_000_000  # of the first of them
     held_out_frames: int = 8000  # of behaviour, collected anew
     starts: int = 128  # dreams under that behaviour
-    horizon: int = 100  # their steps
+    horizon: int = 100  # steps of every dream
     context: int = 8  # frames the model sees before each
     write: bool = False  # put the threshold found into the checkpoint's card, where "calibrated" reads it
     seed: int = 0

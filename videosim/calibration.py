@@ -46,6 +46,14 @@ class Doubts:
         """The same errors, feared by nothing but the number of steps since the start: what a clock would know."""
         return Doubts(np.broadcast_to(np.arange(1.0, self.error.shape[1] + 1), self.error.shape), self.error)
 
+    def highest(self) -> Doubts:
+        """The same with the highest uncertainty since the start: an error does not heal while nothing is seen."""
+        return Doubts(np.fmax.accumulate(self.uncertainty, 1), self.error)
+
+    def accumulated(self) -> Doubts:
+        """The same with the root of the sum of squares since the start: errors of all steps, as if independent."""
+        return Doubts(np.sqrt(np.nancumsum(self.uncertainty**2, 1)), self.error)
+
     def shuffled(self, rng: np.random.Generator) -> Doubts:
         """The same with uncertainties of other steps: what chance would know."""
         there, mixed = ~np.isnan(self.error), self.uncertainty.copy()
