@@ -63,3 +63,18 @@ class ExploitConfig:
     evaluation_seed: int = 1_000_000  # of the first of them
     cache: str = "runs/arms"  # snapshots and their scores, by a hash of what determines them
     seed: int = 0
+
+
+@dataclass
+class HorizonsConfig:
+    """`videosim horizons`: how long should the dreams be that a policy learns in?"""
+
+    checkpoint: str = "???"  # bundled model, or a folder written by `videosim train`
+    agent: AgentConfig = field(default_factory=AgentConfig)  # all but its imagined_horizon
+    horizons: list[int] = field(default_factory=lambda: [5, 15, 30, 60, 250])  # steps of an imagined fragment
+    arms: list[str] = field(default_factory=lambda: ["imagination"])  # also imagination-by-physics, imagination-blind
+    seeds: int = 3  # trainings of each
+    seed: int = 0  # the first of them
+    episodes: int = 50  # paired episodes that score each policy
+    evaluation_seed: int = 1_000_000  # of the first of those episodes
+    cache: str = "runs/arms"  # trained policies and their scores, by a hash of what determines them

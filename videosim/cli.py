@@ -86,6 +86,9 @@ COMMANDS: dict[str, Command] = {
         "ExploitConfig",
         "videosim.agents.exploit:main",
     ),
+    "horizons": Command(
+        "how long should the dreams be that a policy learns in?", "HorizonsConfig", "videosim.agents.horizons:main"
+    ),
     "audit": Command(
         "what a model may be trusted with: memory, laws, interventions and outcomes, beside broken worlds",
         "AuditConfig",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from videosim.agent_config import AgentConfig as AgentConfig
 from videosim.agent_config import CalibrateConfig as CalibrateConfig
 from videosim.agent_config import ExploitConfig as ExploitConfig
+from videosim.agent_config import HorizonsConfig as HorizonsConfig
 from videosim.generate_config import GenerateConfig as GenerateConfig
 from videosim.model_config import ModelConfig
 
