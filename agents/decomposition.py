@@ -11,23 +11,20 @@ the ingredient promises too much. The dream's own end of an episode counts as a 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from videosim.agents.arms import Arm
 from videosim.agents.evaluate import in_imagination, in_physics
+from videosim.agents.kept import Kept
 from videosim.agents.scoring import Scored, returns
 from videosim.agents.settings import digest
 from videosim.config import WorldConfig
 from videosim.envs.observations import TrueState
 from videosim.envs.true_reward import Judge, true_reward
-from videosim.run import write_atomically
 from videosim.statistics import Estimate, crossed_bootstrap
 from videosim.world_model import WorldModel
 
@@ -98,7 +95,7 @@ def decompose(
     links: dict[str, list[np.ndarray]] = {"seen_truly": [], "paid_truly": []}
     for arm, scores in zip(arms, scored, strict=True):
         episodes = len(scores.physics.returns)
-        kept = _Kept(arm.folder / f"chain-{digest([FORMAT, arm.folder.name, episodes, seed])}.npz")
+        kept = Kept(arm.folder / f"chain-{digest([FORMAT, arm.folder.name, episodes, seed])}.npz")
         if reads_state:
             links["seen_truly"].append(kept.get("seen_truly", _seen_truly, arm, model, world, episodes, seed))
         if judge is not None:
@@ -127,26 +124,6 @@ def paid_truly(arm: Arm, model: WorldModel, world: WorldConfig, episodes: int, s
         sensors = dreamed.sensors[e, : length + 1]
         totals[e] = judge(sensors[:-1], actions[e, :length], sensors[1:]).sum()
     return totals
-
-
-class _Kept:
-    """Arrays by name in one file; what is there is not measured again."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                self.arrays = dict(stored)
-        except (OSError, ValueError, BadZipFile):
-            self.arrays = {}
-
-    def get(self, name: str, measure: Callable[..., np.ndarray], *arguments: Any) -> np.ndarray:
-        if name not in self.arrays:
-            self.arrays[name] = measure(*arguments)
-            buffer = io.BytesIO()
-            np.savez(buffer, **self.arrays)  # type: ignore[arg-type]
-            write_atomically(self.path, buffer.getvalue())
-        return self.arrays[name]
 
 
 def chain_rows(figures: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:

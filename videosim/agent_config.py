@@ -78,3 +78,22 @@ class HorizonsConfig:
     episodes: int = 50  # paired episodes that score each policy
     evaluation_seed: int = 1_000_000  # of the first of those episodes
     cache: str = "runs/arms"  # trained policies and their scores, by a hash of what determines them
+
+
+@dataclass
+class StressConfig:
+    """`videosim stress`: policies from imagination and from physics where the physics has changed."""
+
+    checkpoint: str = "???"  # bundled model, or a folder written by `videosim train`
+    agent: AgentConfig = field(default_factory=AgentConfig)
+    perturbations: list[str] = field(  # factors of mass, friction, gravity and damping, steps of delay
+        default_factory=lambda: [
+            *("mass0.5", "mass2", "friction0.5", "friction2", "gravity0.5", "gravity1.5", "damping2"),
+            *("delay1", "delay2", "delay3"),
+        ]
+    )
+    seeds: int = 3  # trainings of each
+    seed: int = 0  # the first of them
+    episodes: int = 50  # paired episodes of each policy in each world
+    evaluation_seed: int = 1_000_000  # of the first of those episodes
+    cache: str = "runs/arms"  # trained policies and their returns, by a hash of what determines them

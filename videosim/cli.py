@@ -89,6 +89,11 @@ COMMANDS: dict[str, Command] = {
     "horizons": Command(
         "how long should the dreams be that a policy learns in?", "HorizonsConfig", "videosim.agents.horizons:main"
     ),
+    "stress": Command(
+        "policies from imagination and from physics where the physics has changed",
+        "StressConfig",
+        "videosim.agents.stress:main",
+    ),
     "audit": Command(
         "what a model may be trusted with: memory, laws, interventions and outcomes, beside broken worlds",
         "AuditConfig",

@@ -12,6 +12,7 @@ from videosim.agent_config import AgentConfig as AgentConfig
 from videosim.agent_config import CalibrateConfig as CalibrateConfig
 from videosim.agent_config import ExploitConfig as ExploitConfig
 from videosim.agent_config import HorizonsConfig as HorizonsConfig
+from videosim.agent_config import StressConfig as StressConfig
 from videosim.generate_config import GenerateConfig as GenerateConfig
 from videosim.model_config import ModelConfig
 
