@@ -29,7 +29,7 @@ OBSERVATIONS = ("state", "pixels", "dict")
 
 def load_world(name: str) -> WorldConfig:
     """The configuration of a world: a name in ``configs/world``, any ``dm_control:x-y`` or ``gymnasium:Id-v5``, or a
-    ``control:name``, which is seen and controlled like the world it breaks."""
+    ``control:name`` or ``perturbed:name``, which is seen and controlled like the world it changes."""
     folder = files("videosim.configs") / "world"
     if ":" not in name:
         path = folder / f"{name}.yaml"
@@ -46,7 +46,7 @@ def load_world(name: str) -> WorldConfig:
         if unknown:
             raise VideoSimError(f"the world file of {name!r} has an unknown setting {sorted(unknown)[0]!r}; remove it")
         return WorldConfig(**values)
-    if name.startswith("control:"):
+    if name.startswith(("control:", "perturbed:")):
         return replace(load_world(make_source(name).of), name=name, id=name)  # type: ignore[attr-defined]
     repeat = int(np.clip(round(1.0 / RATE_HZ / make_source(name).dt_s), 1, 4))
     return WorldConfig(name=name, id=name, action_repeat=repeat)
@@ -192,6 +192,12 @@ class PhysicsEnv(gymnasium.Env):
         mujoco.mj_setState(model, data, state[-size:], FULL)
         settle(model, data)
         _write(views[varied:], parts[varied:])  # last: settling would bring lagging fields up to date
+        self._picture = None
+
+    def place(self, put: Callable[[mujoco.MjModel, mujoco.MjData], None]) -> None:
+        """Let ``put`` write another state into model and data; what follows from it is then computed anew."""
+        put(self._source.model, self._source.data)
+        settle(self._source.model, self._source.data)
         self._picture = None
 
     def scripted(self, rng: np.random.Generator, skill: float) -> Behaviour | None:

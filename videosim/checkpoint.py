@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from videosim.embodiments import Embodiment
 from videosim.errors import VideoSimError
 from videosim.model_config import ModelConfig, from_dict, to_dict
+from videosim.run import write_atomically
 from videosim.types import WorldSpec
 from videosim.world_model import Contexts, WorldModel
 
@@ -72,6 +73,18 @@ def save_checkpoint(folder: Path | str, model: WorldModel, card: dict[str, Any],
             os.rename(staging, folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def amend_card(folder: Path, section: str, content: dict[str, Any]) -> None:
+    """Replace one section of the card of the checkpoint in ``folder``; weights and clips stay as they are.
+
+    Raises VideoSimError on a bundled model, which belongs to the installation."""
+    if ASSETS.resolve() in folder.resolve().parents:
+        raise VideoSimError(f"the bundled model {folder.name!r} is not changed; copy its folder and name the copy")
+    config = _read_config(folder)
+    config["card"][section] = content
+    write_atomically(folder / "README.md", _card_text(_build(folder, config), config["card"]))
+    write_atomically(folder / "config.json", json.dumps(config, indent=1) + "\n")
 
 
 def find_checkpoint(name: str | Path) -> Path:

@@ -30,8 +30,8 @@ def svg(plot: Mapping[str, Any], key: str) -> str:
     """An ``<svg>`` element for ``plot``; ``key`` is unique on the page and prefixes every id inside.
 
     Lines: ``{"x_label", "y_label", "x": [...], "series": [{"name", "y", "low"?, "high"?}],
-    "lines"?: [{"y", "label"?}], "y_scale"?: "log", "y_range"?: [low, high], "steps"?: True}``, the steps being those of
-    a survival curve.
+    "lines"?: [{"y" or "x", "label"?}], "y_scale"?: "log", "y_range"?: [low, high], "steps"?: True}``, the steps
+    being those of a survival curve.
     Dots with intervals: ``{"x_label", "rows": [{"name", "value", "low"?, "high"?}]}``. None and NaN leave a gap.
     Clouds of points and the line on which both axes agree: ``{"x_label", "y_label", "points": [{"name", "x", "y"}]}``.
     Routes on a map, as long one way as the other: ``{"x_label", "y_label", "routes": [{"name"?, "x", "y"}]}``; those
@@ -72,6 +72,13 @@ def _lines(axes: Axes, plot: Mapping[str, Any]) -> None:
             )
         axes.plot(plot["x"], _floats(series["y"]), color=colour, lw=1.8, ls=dash, label=series["name"], **style)
     for line in plot.get("lines", ()):
+        if "x" in line:
+            axes.axvline(line["x"], color=FAINT, lw=1, ls=(0, (2, 3)))
+            axes.annotate(
+                line.get("label", ""), (line["x"], 1), (3, -10), color=FAINT, fontsize=8.5,
+                xycoords=("data", "axes fraction"), textcoords="offset points",
+            )  # fmt: skip
+            continue
         axes.axhline(line["y"], color=FAINT, lw=1, ls=(0, (2, 3)))
         if line.get("label"):
             place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "ha": "right"}
