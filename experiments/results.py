@@ -25,7 +25,7 @@ from videosim.agents import rank
 from videosim.agents.bars import judged
 from videosim.agents.gap_report import LABELS, interval
 from videosim.audit_page import words
-from videosim.audits.catalogue import AUDITS
+from videosim.audits.catalogue import SCENES
 from videosim.audits.verdict import load_bars
 from videosim.cli import COMMANDS
 from videosim.statistics import Estimate
@@ -99,17 +99,18 @@ def _ranking(folder: Path, result: dict[str, Any]) -> str:
 
 def _audit(folder: Path, result: dict[str, Any]) -> str:
     """Every figure of an audit of one model, and what the audits themselves are worth, where controls were asked."""
-    figures, bars = result["figures"], load_bars(result["config"]["size"])
+    figures, size = result["figures"], result["config"]["size"]
     labels = {f"control_{word}": f"{word} of the audits over all controls" for word in ("sensitivity", "specificity")}
     asked = {}
-    for audit in AUDITS.values():
+    registered = [(audit, load_bars(size, scene=s.name)) for s in SCENES.values() for audit in s.audits.values()]
+    for audit, bars in registered:
         for metric, named in audit.figures:
             key, bar = named.format(**bars.sizes), bars.audits[audit.name][metric]
             if key in figures:
                 ends = [np.nan if figures[key][end] is None else figures[key][end] for end in ("value", "low", "high")]
                 asked[key] = f"{words(bar)}: {bar.judge(Estimate(*ends, figures[key]['n']))}"
                 labels[key] = f"{audit.name} {metric.replace('_', ' ')}"
-    title = f"#### {folder.name}: audited at size {result['config']['size']}"
+    title = f"#### {folder.name}: audited at size {size}"
     order = [key for key in [*asked, *labels] if key in figures]
     return "\n".join([title, "", *_table(figures, list(dict.fromkeys(order)), labels, asked), "", _made(result)])
 

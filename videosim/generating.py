@@ -34,6 +34,7 @@ def main(cfg: GenerateConfig, run: Run) -> None:
     from videosim.generate import check, generate
 
     model = load_checkpoint(cfg.checkpoint)
+    model = model.embodied(cfg.embodiment) if cfg.embodiment else model
     check(model, verb, cfg.whole)
     wish = _wish(cfg, model.spec.frame, model.spec.action)
     for footage in (wish.source, wish.other):

@@ -9,10 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from videosim.audits.instrument import Instrument
 from videosim.audits.looks import END, Look
-from videosim.audits.push_reader import PushReader
-from videosim.audits.truth import Truth
 from videosim.audits.verdict import Bars, Result, Sample, judge
 from videosim.audits.world import World
 
@@ -22,16 +19,17 @@ A = TypeVar("A")
 
 @dataclass(frozen=True)
 class Bench:
-    """The true side: MuJoCo, the reader that passed A0, the bars, and the seed of all resampling."""
+    """The true side, as a scene prepares it: the truth, the instrument that passed A0, the bars, and the seed of all
+    resampling."""
 
-    truth: Truth
-    instrument: Instrument
+    truth: Any
+    instrument: Any
     bars: Bars
     seed: int
     _drawn: dict[Hashable, Any] = field(default_factory=dict)
 
     @property
-    def reader(self) -> PushReader:
+    def reader(self) -> Any:
         return self.instrument.reader
 
     @property
@@ -54,6 +52,12 @@ class Viewing:
     bench: Bench
     look: Look = END
     _asked: dict[Hashable, Any] = field(default_factory=dict)
+
+    def once(self, ask: Callable[[Viewing], T]) -> T:
+        """What the world answers to ``ask``, whatever the look: for audits whose bar file states no looks."""
+        if ask not in self._asked:
+            self._asked[ask] = ask(self)
+        return self._asked[ask]
 
     def each(self, draw: Callable[[Bench], Sequence[T]], ask: Callable[[Viewing, T], A]) -> list[tuple[T, A]]:
         """Of what ``draw`` draws from the truth, the look's share from the first on, each with what the world answers
@@ -80,7 +84,7 @@ class Viewing:
 
 @dataclass(frozen=True)
 class Audit:
-    """One audit of the push scene.
+    """One audit of a scene.
 
     name     in bar file and matrix: "A3"
     title    what it asks, in a few words

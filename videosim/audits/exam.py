@@ -16,11 +16,8 @@ from typing import Any
 import numpy as np
 
 from videosim.audits.audit import Audit, Bench, Viewing
-from videosim.audits.catalogue import AUDITS
-from videosim.audits.instrument import audit_instrument
 from videosim.audits.looks import END, Look
-from videosim.audits.push_scene import scene_sha256
-from videosim.audits.truth import Truth
+from videosim.audits.scene import Scene
 from videosim.audits.verdict import FAIL, PASS, Result, load_bars
 from videosim.audits.world import World
 from videosim.errors import VideoSimError
@@ -55,16 +52,15 @@ class Report:
 
 
 class Exam:
-    """The truth and the instrument. ``size`` is one of the bar file's; ``bars`` another bar file.
+    """The truth and the instrument of ``scene``. ``size`` is one of the bar file's; ``bars`` another bar file.
 
     Raises VideoSimError where the instrument fails its own audit, because no verdict could mean anything.
     """
 
-    def __init__(self, size: str = "full", bars: Path | None = None, seed: int = 0) -> None:
-        self.bars = load_bars(size, bars)
-        truth = Truth()
-        self.spec, self.scene_sha256 = truth.env.world_spec, scene_sha256()
-        self.instrument = audit_instrument(truth, self.bars, np.random.default_rng(seed))
+    def __init__(self, scene: Scene, size: str = "full", bars: Path | None = None, seed: int = 0) -> None:
+        self.scene, self.bars = scene, load_bars(size, bars, scene.name)
+        truth, self.instrument = scene.prepare(self.bars, np.random.default_rng(seed))
+        self.spec, self.scene_sha256 = truth.spec, scene.sha256()
         if self.instrument.result.verdict != PASS:
             truth.close()
             raise VideoSimError(
@@ -80,27 +76,33 @@ class Exam:
     def examine(
         self,
         world: World,
-        audits: Collection[str] = tuple(AUDITS),
+        audits: Collection[str] | None = None,
         early: bool = True,
         keep: Keep = lambda audit, run: run(),
     ) -> Report:
-        """Run ``audits`` on ``world``. VideoSimError where it is not a world of this scene, or an audit is unknown.
+        """Run ``audits`` on ``world``, all by default. VideoSimError where it is not a world of this scene, or an audit
+        is unknown.
 
         early  whether an audit stops where its verdict is settled; what is compared with another world must not, so
                that both have the same episodes
         keep   ``(audit, run) -> Result``: runs it, or knows what it found before
         """
-        unknown = sorted(set(audits) - set(AUDITS))
+        there = self.scene.audits
+        audits = tuple(there) if audits is None else audits
+        unknown = sorted(set(audits) - set(there))
         if unknown:
-            raise VideoSimError(f"there is no audit {unknown[0]!r} for the push scene; choose {', '.join(AUDITS)}")
+            raise VideoSimError(
+                f"there is no audit {unknown[0]!r} for the {self.scene.name} scene; choose {', '.join(there)}"
+            )
         fits(world.spec, self.spec, world.name)
         viewing = Viewing(world, self.bench)
         results = {"A0": self.instrument.result}
         looks = self.bars.looks if early else (END,)
-        for name, audit in AUDITS.items():
+        for name, audit in there.items():
             if name in audits:
                 results[name] = keep(name, lambda audit=audit: settle(audit, viewing, looks))  # type: ignore[misc]
-        notes = {name: note for name, result in results.items() if (note := _note(name, result, results))}
+        gates = {name: audit.gate for name, audit in there.items()}
+        notes = {n: note for n, result in results.items() if (note := _note(result, gates.get(n, ()), results))}
         return Report(world.name, self.bars.sha256, results, notes)
 
     def compare(self, first: Report, second: Report) -> dict[str, dict[str, Estimate]]:
@@ -123,8 +125,8 @@ def fits(spec: WorldSpec, scene: WorldSpec, name: str) -> None:
         ours, theirs = getattr(scene, what), getattr(spec, what)
         if ours != theirs:
             raise VideoSimError(
-                f"{name} is not a world of the push scene: its {what} is {theirs} and not {ours}; "
-                "audit a model that was trained on push"
+                f"{name} is not a world of the {scene.name} scene: its {what} is {theirs} and not {ours}; "
+                f"audit a model that was trained on {scene.name}"
             )
 
 
@@ -139,8 +141,7 @@ def settle(audit: Audit, viewing: Viewing, looks: tuple[Look, ...]) -> Result:
     return replace(result, seconds=time.perf_counter() - began)
 
 
-def _note(name: str, result: Result, results: Mapping[str, Result]) -> str:
-    gates = AUDITS[name].gate if name in AUDITS else ()
+def _note(result: Result, gates: Collection[str], results: Mapping[str, Result]) -> str:
     shut = [gate for gate in gates if gate in results and results[gate].verdict == FAIL]
     if result.verdict == PASS and shut:
         return f"not gated through: {', '.join(shut)} failed"
