@@ -35,8 +35,7 @@ def prepare_driving(bars: Bars, rng: np.random.Generator) -> tuple[DrivingTruth,
     truth, reader = DrivingTruth(), MotionReader()
     columns = [truth.spec.sensors.names.index(name) for name in NAMES]
     rows = []
-    for number in range(FIRST_NUMBER, FIRST_NUMBER + bars.sizes["instrument_episodes"]):
-        episode = truth.episode(number)
+    for episode in truth.episodes(FIRST_NUMBER, bars.sizes["instrument_episodes"]):
         true = thinned(episode.sensors)[: len(episode.frames) - 4, columns]
         rows.append(np.stack([reader.read(episode.frames), true]))
     read = np.stack(rows)  # (episodes, 2, frames, 18)
