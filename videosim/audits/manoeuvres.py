@@ -129,9 +129,9 @@ def gain(effects: np.ndarray) -> float:
 
 
 def latency(effects: np.ndarray, stride: int) -> float:
-    """Frames by which the world's ``effects`` on the yaw rate (n, 2, 5, T), ``stride`` frames apart, are late: the shift
-    of the true ones that leaves least of them unexplained, whatever the gain. LAG where none explains a tenth of them,
-    which is no answer at all."""
+    """Frames by which the world's ``effects`` on the yaw rate (n, 2, 5, T), ``stride`` frames apart, are late: the
+    shift of the true ones that explains most of them, whatever the gain. LAG where none explains a tenth of them, which
+    is no answer at all."""
     at = stride * np.arange(effects.shape[-1])
     judged = at <= at[-1] - LAG
     said, true = (effects[:, side].reshape(-1, len(at)) for side in (0, 1))
