@@ -47,9 +47,10 @@ def prepare_driving(bars: Bars, rng: np.random.Generator) -> tuple[DrivingTruth,
         for figure, statistic in (("r2", r2), ("slope", slope))
     }
     estimates = {name: sample.estimate(rng, bars.sizes["resamples"]) for name, sample in samples.items()}
-    details = {"floors": {k: float(v) for k, v in floors.items()}, "frames": int(read.shape[0] * read.shape[2])}
+    known = {name: float(error) for name, error in floors.items()}
+    details = {"floors": known, "frames": int(read.shape[0] * read.shape[2])}
     result = judge("A0", "driving", estimates, bars, details)
-    return truth, MotionInstrument(reader, details["floors"], result)
+    return truth, MotionInstrument(reader, known, result)
 
 
 def slope(pairs: np.ndarray) -> float:

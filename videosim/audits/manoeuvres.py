@@ -23,6 +23,7 @@ Starts are the resampling unit.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ def audit_manoeuvres(viewing: Viewing) -> Result:
             f"{source}_yaw_rate_gain": Sample(effects[..., 1], gain),
             f"{source}_yaw_rate_r2": Sample(motion[..., 1], r2),
             f"{source}_ade_fraction": Sample((apart.mean(-1) / length).mean(-1)),
-            f"{source}_latency_frames": Sample(effects[..., 1], lambda rows, stride=stride: latency(rows, stride)),
+            f"{source}_latency_frames": Sample(effects[..., 1], partial(latency, stride=stride)),
         }
         details[source] = {
             "ade_m": float(apart.mean()),
@@ -102,8 +103,12 @@ def audit_manoeuvres(viewing: Viewing) -> Result:
     error = (asked.late[:, 0] - asked.late[:, 1]) ** 2
     for name, columns in (("speed", slice(0, 1)), ("yaw_rate", slice(1, 2)), ("lidar", slice(2, None))):
         square = error[..., columns].mean((1, 2))
-        samples[f"{name}_error_floors"] = Sample(square, lambda rows, f=floors[name]: float(rows.mean()) ** 0.5 / f)
+        samples[f"{name}_error_floors"] = Sample(square, partial(_floors, floor=floors[name]))
     return viewing.judge("A17", samples, details)
+
+
+def _floors(squares: np.ndarray, floor: float) -> float:
+    return float(squares.mean()) ** 0.5 / floor
 
 
 def _read(bench: Bench, drive: Drive) -> np.ndarray:
