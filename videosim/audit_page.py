@@ -266,7 +266,7 @@ def _labels(bars: Bars) -> dict[str, str]:
         "reader_speed_r2": "R² of the speed that is read off true frames",
         "reader_yaw_rate_r2": "R² of the yaw rate that is read off true frames",
     }
-    sizes = defaultdict(str, bars.sizes)
+    sizes: dict[str, Any] = defaultdict(str, bars.sizes)
     return {figure.format_map(sizes): said.format_map(sizes) for figure, said in words.items()}
 
 

@@ -120,7 +120,8 @@ def _routes(axes: Axes, plot: Mapping[str, Any]) -> None:
     for i, route in enumerate(plot["routes"]):
         colour = SERIES[i % len(named) % len(SERIES)]
         style: dict[str, Any] = {"label": route["name"]} if "name" in route else {"ls": (0, (1, 1.6)), "lw": 2.6}
-        axes.plot(_floats(route["x"]), _floats(route["y"]), color=colour, **{"lw": 1.6, **style})
+        end: dict[str, Any] = {"marker": "o", "ms": 4, "markevery": [-1]}  # where it led, for some lie on one another
+        axes.plot(_floats(route["x"]), _floats(route["y"]), color=colour, **{"lw": 1.6, **end, **style})
     axes.set_aspect("equal", adjustable="datalim")
     axes.set_xlabel(plot.get("x_label", ""))
     axes.set_ylabel(plot.get("y_label", ""))

@@ -17,7 +17,7 @@ from torch import nn
 from videosim.audits.driving_reader import AROUND, MEAN, NAMES, SCALE, STRIDE, grey, network, standardised
 from videosim.data.store import EpisodeStore
 
-EPISODES, BATCH, RATE, STEPS = 350, 192, 4e-3, 450
+EPISODES, BATCH, RATE, STEPS = 350, 192, 4e-3, 1100
 MIRROR = torch.tensor([1.0, -1.0])  # of speed and yaw rate; the lidar's rays change places
 
 

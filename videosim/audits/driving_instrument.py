@@ -35,8 +35,7 @@ def prepare_driving(bars: Bars, rng: np.random.Generator) -> tuple[DrivingTruth,
     truth, reader = DrivingTruth(), MotionReader()
     columns = [truth.spec.sensors.names.index(name) for name in NAMES]
     rows = []
-    for number in range(FIRST_NUMBER, FIRST_NUMBER + bars.sizes["instrument_episodes"]):
-        episode = truth.episode(number)
+    for episode in truth.episodes(FIRST_NUMBER, bars.sizes["instrument_episodes"]):
         true = thinned(episode.sensors)[: len(episode.frames) - 4, columns]
         rows.append(np.stack([reader.read(episode.frames), true]))
     read = np.stack(rows)  # (episodes, 2, frames, 18)
@@ -48,9 +47,10 @@ def prepare_driving(bars: Bars, rng: np.random.Generator) -> tuple[DrivingTruth,
         for figure, statistic in (("r2", r2), ("slope", slope))
     }
     estimates = {name: sample.estimate(rng, bars.sizes["resamples"]) for name, sample in samples.items()}
-    details = {"floors": {k: float(v) for k, v in floors.items()}, "frames": int(read.shape[0] * read.shape[2])}
+    known = {name: float(error) for name, error in floors.items()}
+    details = {"floors": known, "frames": int(read.shape[0] * read.shape[2])}
     result = judge("A0", "driving", estimates, bars, details)
-    return truth, MotionInstrument(reader, details["floors"], result)
+    return truth, MotionInstrument(reader, known, result)
 
 
 def slope(pairs: np.ndarray) -> float:

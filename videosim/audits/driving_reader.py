@@ -2,8 +2,9 @@
 
 A small convolutional network, trained on frames of the physics alone (``driving_fit.py`` does it; ``driving_reader.
 safetensors`` beside this file holds what came out), so that what it says of a world's frames owes nothing to that
-world. The five frames around the one that is read are a tenth of a second apart; so only every second one is asked
-for. Whether it is any good is A0's question, and asked anew in every run.
+world. The five frames around the one that is read are a tenth of a second apart, so only every second one is asked for;
+and because a car's motion changes slowly, what is read is the mean of SMOOTH readings. Whether it is any good is A0's
+question, and asked anew in every run.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 STRIDE = 2  # steps of the world between two frames that are looked at
+SMOOTH = 5  # readings
 AROUND = np.arange(-2, 3)  # frames, so far apart, around the one that is read
 TOP = 20  # rows above show sky
 SIDE = 64  # pixels of the frames it knows
@@ -69,4 +71,10 @@ class MotionReader:
         for begin in range(0, len(middle), BATCH):
             windows = shown[middle[begin : begin + BATCH, None] + AROUND].astype(np.float32)
             said.append(self._network(standardised(torch.from_numpy(windows))).numpy())
-        return np.concatenate(said).astype(np.float64) * SCALE + MEAN
+        return _smooth(np.concatenate(said).astype(np.float64) * SCALE + MEAN)
+
+
+def _smooth(rows: np.ndarray) -> np.ndarray:
+    """Rows (T, …), each the mean of the up to SMOOTH rows around it, as many before as after."""
+    reach = np.minimum(np.minimum(np.arange(len(rows)), np.arange(len(rows))[::-1]), SMOOTH // 2)
+    return np.stack([rows[t - r : t + r + 1].mean(0) for t, r in enumerate(reach)])

@@ -111,12 +111,29 @@ class DrivingTruth:
             f"of {wanted * TRIES} starts only {len(found)} count and {wanted} are wanted; ask for fewer driving_starts"
         )
 
-    def episode(self, number: int) -> Drive:
-        """SECONDS from start ``number`` on under one action, drawn at random."""
-        start, rng = self.start(number), np.random.default_rng([FIRST_SEED + number, 3])
-        steer, pedal = rng.normal(0.0, 0.15), rng.uniform(-0.6, 0.8)
-        plan = np.repeat(np.array([[steer, pedal]], np.float32), self.steps + AHEAD, axis=0)
-        return self.follow(start, np.clip(plan, -1.0, 1.0))
+    def episodes(self, first: int, wanted: int) -> list[Drive]:
+        """SECONDS each under one action, drawn at random, from anywhere on the road, as fast as manoeuvres begin; from
+        number ``first`` on."""
+        found: list[Drive] = []
+        number = first
+        while len(found) < wanted:
+            episode = self._episode(number)
+            found += [] if episode is None else [episode]
+            number += 1
+        return found
+
+    def _episode(self, number: int) -> Drive | None:
+        env, rng = self.env, np.random.default_rng([FIRST_SEED + number, 3])
+        env.reset(seed=FIRST_SEED + number, options={"wide": True})
+        if not SPEED_MPS[0] <= self.motion(env.sensors())[0] <= SPEED_MPS[1]:
+            return None
+        action = np.array([rng.normal(0.0, 0.2), rng.uniform(-0.6, 0.8)], np.float32)
+        plan = np.repeat(np.clip(action, -1.0, 1.0)[None], self.steps + AHEAD, axis=0)
+        frames = [env.render()]
+        for action in plan[:AHEAD]:
+            env.step(action)
+            frames.append(env.render())
+        return self.follow(Start(env.save(), np.stack(frames), plan[:AHEAD], FIRST_SEED + number), plan)
 
     def follow(self, start: Start, actions: np.ndarray) -> Drive:
         """What truly happens from ``start`` under ``actions`` (T, A)."""

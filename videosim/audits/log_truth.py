@@ -68,7 +68,7 @@ class LogTruth:
 
     def _cut(self, store: EpisodeStore, number: int) -> list[Clip]:
         frames, actions = store.frames(number), np.asarray(store.column("actions", number), np.float32)
-        cuts = []
+        cuts: list[Clip] = []
         for at in range(CONTEXT - 1, len(actions) - self.steps + 1, self.steps):
             before = slice(at - CONTEXT + 1, at)
             context = np.array(frames[before.start : at + 1])
@@ -115,8 +115,10 @@ class Panorama:
     """A control: the picture at the start, turned by ``factor`` times what the log says that steering turns it. 1: it
     answers as the log does on average; -1: the wrong way round; 0: it is frozen."""
 
-    reward, success = 0.0, None
-    state = latent = None
+    reward = 0.0
+    success: bool | None = None
+    state: np.ndarray | None = None
+    latent: np.ndarray | None = None
 
     def __init__(self, log: LogTruth, name: str, factor: float) -> None:
         self.spec, self.name, self._log, self._factor = log.spec, name, log, factor

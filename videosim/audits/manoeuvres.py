@@ -13,7 +13,8 @@ the true frames, so that its errors are on both sides.
     …_r2          squared correlation with the truth over all frames
     ade_fraction  mean distance of the two paths, as a share of the true one's length; paths are the integrals of speed
                   and yaw rate over SECONDS
-    latency       frames by which the effects are late, by the shift that makes them fit best
+    latency       frames by which steering's effects are late, by the shift that makes them fit best; those of the pedal
+                  grow like a ramp, whose lag looks like a lack of gain
     …_error_floors  root mean square errors after a second, in those that the instrument makes on a true frame
 
 Starts are the resampling unit.
@@ -22,6 +23,7 @@ Starts are the resampling unit.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -88,7 +90,7 @@ def audit_manoeuvres(viewing: Viewing) -> Result:
             f"{source}_yaw_rate_gain": Sample(effects[..., 1], gain),
             f"{source}_yaw_rate_r2": Sample(motion[..., 1], r2),
             f"{source}_ade_fraction": Sample((apart.mean(-1) / length).mean(-1)),
-            f"{source}_latency_frames": Sample(effects, lambda rows, stride=stride: latency(rows, stride)),
+            f"{source}_latency_frames": Sample(effects[..., 1], partial(latency, stride=stride)),
         }
         details[source] = {
             "ade_m": float(apart.mean()),
@@ -101,8 +103,12 @@ def audit_manoeuvres(viewing: Viewing) -> Result:
     error = (asked.late[:, 0] - asked.late[:, 1]) ** 2
     for name, columns in (("speed", slice(0, 1)), ("yaw_rate", slice(1, 2)), ("lidar", slice(2, None))):
         square = error[..., columns].mean((1, 2))
-        samples[f"{name}_error_floors"] = Sample(square, lambda rows, f=floors[name]: float(rows.mean()) ** 0.5 / f)
+        samples[f"{name}_error_floors"] = Sample(square, partial(_floors, floor=floors[name]))
     return viewing.judge("A17", samples, details)
+
+
+def _floors(squares: np.ndarray, floor: float) -> float:
+    return float(squares.mean()) ** 0.5 / floor
 
 
 def _read(bench: Bench, drive: Drive) -> np.ndarray:
@@ -128,23 +134,20 @@ def gain(effects: np.ndarray) -> float:
 
 
 def latency(effects: np.ndarray, stride: int) -> float:
-    """Frames by which the world's ``effects`` (n, 2, 5, T, 2), ``stride`` frames apart, are late: the shift of the true
-    ones that leaves least of them unexplained, each of speed and yaw rate having a gain of its own. LAG where none
-    explains a tenth of them, which is no answer at all."""
-    at = stride * np.arange(effects.shape[-2])
+    """Frames by which the world's ``effects`` on the yaw rate (n, 2, 5, T), ``stride`` frames apart, are late: the
+    shift of the true ones that explains most of them, whatever the gain. LAG where none explains a tenth of them, which
+    is no answer at all."""
+    at = stride * np.arange(effects.shape[-1])
     judged = at <= at[-1] - LAG
-    left: dict[float, float] = {}
+    said, true = (effects[:, side].reshape(-1, len(at)) for side in (0, 1))
+    told = said[:, judged].ravel()
+    explained: dict[float, float] = {}
     for lag in np.arange(-LAG, LAG + LAG_STEP, LAG_STEP):
-        unexplained = 0.0
-        for quantity in range(2):
-            true = effects[:, 1, ..., quantity].reshape(-1, len(at))
-            said = effects[:, 0, ..., quantity].reshape(-1, len(at))[:, judged].ravel()
-            shifted = _shifted(true, at, float(lag))[:, judged].ravel()
-            explained = max(0.0, float(said @ shifted)) ** 2 / max(float(shifted @ shifted), 1e-12)
-            unexplained += 0.5 * (1.0 - explained / float(said @ said)) if said.any() else 0.5
-        left[float(lag)] = unexplained
-    best = min(left, key=lambda lag: (left[lag], abs(lag)))
-    return best if left[best] < 0.9 else LAG
+        shifted = _shifted(true, at, float(lag))[:, judged].ravel()
+        scale = float(shifted @ shifted) * float(told @ told)
+        explained[float(lag)] = max(0.0, float(told @ shifted)) ** 2 / scale if scale > 0 else 0.0
+    best = max(explained, key=lambda lag: (explained[lag], -abs(lag)))
+    return best if explained[best] > 0.1 else LAG
 
 
 def _shifted(rows: np.ndarray, at: np.ndarray, lag: float) -> np.ndarray:
