@@ -36,6 +36,9 @@ def test_a_right_dream_scores_right_and_a_wrong_one_wrong() -> None:
     assert scores["turn_sign"].value == 1.0 and scores["motion_r"].value > 0.99
     assert scores["swapped_latent_error"].low == pytest.approx(0.5) and scores["swapped_psnr"].value == pytest.approx(3)
     assert scores["swapped_motion_r"].low > 1.9
+    assert scores["motion_gain"].value == pytest.approx(1.0, abs=0.02)
+    faint = drive_scores(replace(right, motion=0.01 * right.motion), turned, (1,))
+    assert faint["turn_sign"].value == 1.0 and faint["motion_gain"].value == pytest.approx(0.01, abs=1e-3)
     assert scores["psnr_5"].n == ROWS / 4 and "psnr_50" not in scores
     backwards = drive_scores(turned, right, (1,))
     assert backwards["turn_sign"].value == 0.0 and backwards["motion_r"].value < -0.99
@@ -62,6 +65,6 @@ def test_a_dream_lies_beside_the_frames_it_stands_for(tmp_path: Path) -> None:
     assert np.allclose(right.steer[4], store.column("actions", row)[first : first + HORIZON, 0] / 2.0)
     assert right.sensor_error.shape == (9, HORIZON, 1) and right.psnr.shape == right.motion.shape == (9, HORIZON)
     assert np.array_equal(right.recorded, wrong.recorded) and np.array_equal(right.steer, wrong.steer)
-    assert not np.allclose(right.latent_error, wrong.latent_error)
+    assert not np.array_equal(right.latent_error, wrong.latent_error)  # by what an untrained model makes of actions
     still = dreamed(model, corpus, where, HORIZON, False)
     assert np.array_equal(still.latent_error, right.latent_error)

@@ -85,8 +85,9 @@ def drive_scores(right: Dreamed, wrong: Dreamed, horizons: tuple[int, ...], seed
     """Figures with intervals over stretches of the held-out drives.
 
     ``latent_error_h``, ``psnr_h`` after h steps; ``motion_r``, correlation of dreamed and recorded motion, of the mean
-    over a dream; ``turn_sign``, the share of the dreams with more steering than TURNING whose picture moves as that of
-    a car which steers so (left out where none does); and by how much swapped actions are worse,
+    over a dream, and ``motion_gain``, how much of the recorded motion is dreamed: a picture that hardly moves may have
+    the right sign; ``turn_sign``, the share of the dreams with more steering than TURNING whose picture moves as that
+    of a car which steers so (left out where none does); and by how much swapped actions are worse,
     ``swapped_latent_error`` and ``swapped_psnr``, over all steps, and ``swapped_motion_r``.
     """
     rng = np.random.default_rng([seed, 19])
@@ -100,6 +101,7 @@ def drive_scores(right: Dreamed, wrong: Dreamed, horizons: tuple[int, ...], seed
         scores[f"psnr_{h}"] = mean(right.psnr[:, h - 1], "dB")
     moved = np.stack([right.motion.mean(1), right.recorded.mean(1), wrong.motion.mean(1)], 1)
     scores["motion_r"] = bootstrap(moved[:, :2], correlation, rng, right.stretch, unit="Pearson r")
+    scores["motion_gain"] = bootstrap(moved[:, :2], _gain, rng, right.stretch, unit="of the recorded motion")
     turned = right.steer.mean(1)
     turns = np.abs(turned) > TURNING
     if turns.any():
@@ -115,3 +117,9 @@ def drive_scores(right: Dreamed, wrong: Dreamed, horizons: tuple[int, ...], seed
 
     scores["swapped_motion_r"] = bootstrap(moved, apart, rng, right.stretch, unit="Pearson r worse")
     return scores
+
+
+def _gain(rows: np.ndarray) -> float:
+    """Slope of the first column of ``rows`` ``(n, 2)`` over the second; 0 where that does not vary."""
+    made, true = (rows - rows.mean(0)).T
+    return float(made @ true / (true @ true)) if true @ true > 1e-12 else 0.0

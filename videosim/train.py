@@ -92,12 +92,13 @@ def _corpora(stores: Sequence[EpisodeStore], world: WorldSpec, cfg: TrainConfig)
     for number, (store, share) in enumerate(zip(stores, shares, strict=True)):
         # A store that never pays, beside one that does, has no task of which it could be told that it paid nothing.
         task = paid[number] or not any(paid)
-        parts: tuple[Sequence[int | Part], Sequence[int | Part]]
-        parts = store.split(share) if share < 1 else store.split_by_time(int(share))
-        for side, chosen in zip((train, test), parts, strict=True):
-            side.append(Corpus(store, chosen, world, number, task))
+        known: Sequence[int | Part]
+        kept: Sequence[int | Part]
+        known, kept = store.split(share) if share < 1 else store.split_by_time(int(share))
+        train.append(Corpus(store, known, world, number, task))
+        test.append(Corpus(store, kept, world, number, task))
         if cfg.mirror:
-            mirrored.append(Corpus(store, parts[0], world, number, task, cfg.mirror))
+            mirrored.append(Corpus(store, known, world, number, task, cfg.mirror))
     return train + mirrored, test
 
 
