@@ -83,7 +83,7 @@ def main(cfg: CalibrateConfig, run: Run) -> None:
 
     found = measured(doubts, rng)
     run.figures = {name: figure.to_dict() for name, figure in found.items()}
-    limit, before = _threshold(doubts), model.card.get("Uncertainty", {})
+    limit, before = _threshold(doubts), model.card.get(model.titled("Uncertainty"), {})
     feared, came = doubts["policy"].known()
     lost = came > STATE_ERROR_LIMIT
     run.figure("threshold", limit, unit="of range")
@@ -92,7 +92,7 @@ def main(cfg: CalibrateConfig, run: Run) -> None:
     _report(cfg, run, model.spec.name, doubts)
     if cfg.write:
         kept: dict[str, Any] = {LABELS[name]: run.figures[name]["value"] for name in BARS if name in run.figures}
-        amend_card(folder, "Uncertainty", {**before, "threshold": limit, **kept})
+        amend_card(folder, model.titled("Uncertainty"), {**before, "threshold": limit, **kept})
         run.say(f"threshold {limit:.4g} written to {folder}")
 
 

@@ -87,7 +87,7 @@ class Imagination(Experience):
                 [(name, getattr(clips, name)) for name in ("latents", "actions", "task")]
             )
         if cfg.max_uncertainty == CALIBRATED:
-            found["threshold"] = model.card.get("Uncertainty")
+            found["threshold"] = model.card.get(model.titled("Uncertainty"))
         return found
 
     def env(self, model: WorldModel, world: WorldConfig, cfg: AgentConfig, seed: int) -> ImaginationVecEnv:
@@ -191,7 +191,8 @@ class ImaginationByPhysics(Physics):
             raise VideoSimError(
                 "imagination-by-physics needs a model whose start clips hold their physics state; leave the arm out"
             )
-        chosen = clips.physics[clips.task == (cfg.imagined_starts == "task")].cpu().numpy()
+        own = (clips.embodiment == model.body) & (clips.task == (cfg.imagined_starts == "task"))
+        chosen = clips.physics[own].cpu().numpy()
         if not len(chosen):
             raise VideoSimError(f"none of this model's start clips is of the kind {cfg.imagined_starts!r}")
         fragment = replace(world, horizon=cfg.imagined_horizon)
@@ -201,6 +202,6 @@ class ImaginationByPhysics(Physics):
 
 def model_frames(model: WorldModel) -> int | None:
     """Physics frames in the store the model was made from, as its card says; None where it does not."""
-    data = model.card.get("Data")
+    data = model.card.get(model.titled("Data"))
     frames = data.get("frames") if isinstance(data, dict) else None
     return int(frames) if isinstance(frames, (int, float)) else None

@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-import numpy as np
-
+from videosim.envs.control_physics import lag
 from videosim.envs.faults import Fault, FaultySource
 from videosim.envs.physics import load_world
 from videosim.envs.sources import make_source
@@ -58,24 +57,10 @@ def make_perturbed(name: str) -> FaultySource:
         )
     what, amount, world = match["what"], float(match["amount"]), load_world(match["world"])
     source = make_source(world.id)
-    if hasattr(source, "memory"):
-        raise VideoSimError(f"{world.name} keeps a memory of its own, which a perturbed world cannot save yet")
-    fault = (
-        delayed(int(amount) * world.action_repeat, source.action.size)
-        if what == "delay"
-        else Fault(scene=lambda model: SCALED[what](model, amount))
-    )
+    if what == "delay":
+        fault = lag(int(amount) * world.action_repeat)
+    else:
+        fault = Fault(scene=lambda model: SCALED[what](model, amount))
     made = FaultySource(source, fault, world.name)
-    made.knowledge = knowledge(world.id, source)
+    made.knowledge = made.knowledge or knowledge(world.id, source)
     return made
-
-
-def delayed(steps: int, size: int) -> Fault:
-    """Actions of ``size`` numbers are done ``steps`` control steps late; before the first one nothing is done."""
-
-    def actions(world: FaultySource, action: np.ndarray) -> np.ndarray:
-        queue = np.append(world.own, action)
-        world.own[:] = queue[size:]
-        return queue[:size]
-
-    return Fault(actions=actions, numbers=steps * size)
