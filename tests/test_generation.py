@@ -19,7 +19,7 @@ from videosim.masked import MaskedPath
 from videosim.model_config import FlowConfig, MaskedConfig
 from videosim.patches import Patches
 from videosim.paths import Path, normal
-from videosim.spacetime import SpaceTimeDynamics
+from videosim.spacetime import Around, SpaceTimeDynamics
 from videosim.transformer import TURN, Rotary, SpaceTimeTransformer, causal
 from videosim.types import LatentLayout
 
@@ -321,7 +321,7 @@ def test_an_image_is_a_clip_of_one_frame(kind: str) -> None:
     image, no_actions = clip_of(2, 5)[0][:, :1], clip_of(2, 5)[1][:, :0]
     nothing = torch.zeros_like(image[..., 0])
     made = core.generate(image, nothing, no_actions, seeded(2), 2)
-    around = core._together(image, no_actions)
+    around = Around(core._led(image, no_actions), core._times(image), torch.zeros_like(image), nothing)
     around.mask = causal(1, 4, image.device)
     assert torch.equal(made, core.path.sample(core._guided(around), image, nothing, seeded(2), 2))
     out = core.loss(image, no_actions, torch.zeros(2, 1, SENSORS), torch.ones(2, 0).bool(), torch.Generator())

@@ -17,7 +17,7 @@ LAYERS = [
     {"data", "metrics", "ranking", "video", "plots", "report", "actions", "fsq", "tokenizers", "layers"},
     {"footage", "outline", "presets", "sheet"},
     {"verbs"},
-    {"transformer", "patches", "paths"},
+    {"transformer", "patches", "paths", "clips"},
     {"dynamics", "heads", "painter"},
     {"recurrent", "flow", "masked", "spacetime"},
     {"world_model"},

@@ -38,7 +38,10 @@ class MaskedPath(Path):
         values = torch.arange(self.levels, device=before.device)
         return -(values - indices(before, self.levels)[..., None]).square().float().flatten(-2)
 
-    def loss(self, predict: Predict, latents: Tensor, known: Tensor, rng: torch.Generator) -> Tensor:
+    def loss(
+        self, predict: Predict, latents: Tensor, known: Tensor, rng: torch.Generator, together: bool = False
+    ) -> Tensor:
+        """The frames of a clip are always hidden together."""
         rows, frames, tokens, _ = latents.shape
         share = (0.5 * math.pi * torch.rand(rows, 1, generator=rng)).cos()
         place = torch.rand(rows, tokens, generator=rng).argsort(-1)
