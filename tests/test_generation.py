@@ -97,6 +97,19 @@ def test_every_pass_decides_more_tokens_and_never_changes_its_mind() -> None:
     assert all(bool((after >= before).all()) for before, after in pairwise(seen))
 
 
+def test_as_many_passes_as_tokens_decode_one_after_another() -> None:
+    path, counts = MaskedPath(MaskedConfig(), 3, LEVELS), []
+    kept = torch.zeros(1, 1, 9)
+    kept[..., :2] = 1.0
+
+    def predict(latents: torch.Tensor, level: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
+        counts.append(int(level.sum()))
+        return torch.randn(*latents.shape[:-1], path.outputs, generator=torch.Generator().manual_seed(len(counts)))
+
+    path.sample(predict, torch.zeros(1, 1, 9, 3), kept, seeded(1), 7)
+    assert counts == [2, 3, 4, 5, 6, 7, 8]
+
+
 def test_the_surest_token_is_decided_first() -> None:
     path, seen = MaskedPath(MaskedConfig(), 1, LEVELS), []
 
