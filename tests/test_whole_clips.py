@@ -8,11 +8,11 @@ from cores import LAYOUT, SENSORS, clip_of, untrained
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from videosim.clips import drawn, length, nearest
 from videosim.flow import FlowPath
 from videosim.model_config import FlowConfig
 from videosim.spacetime import Around, SpaceTimeDynamics
 from videosim.types import LatentLayout
+from videosim.whole_clips import drawn, length, nearest
 
 
 def rng(seed: int = 0) -> torch.Generator:

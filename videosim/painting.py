@@ -9,6 +9,7 @@ from torch import Tensor
 
 from videosim.config import TrainConfig
 from videosim.corpus import Corpus
+from videosim.crew import ALONE, Crew
 from videosim.fit import Schedule, fit
 from videosim.run import Run
 from videosim.world_model import WorldModel
@@ -16,7 +17,7 @@ from videosim.world_model import WorldModel
 OFF = 0.01  # standard deviations that the states are off by, as those of a dream are
 
 
-def train_painter(model: WorldModel, cfg: TrainConfig, train: Corpus, run: Run) -> float:
+def train_painter(model: WorldModel, cfg: TrainConfig, train: Corpus, run: Run, crew: Crew = ALONE) -> float:
     """Fit the painter on cached latents; nothing where the model has none. Returns the seconds it took."""
     painter = model.painter
     if painter is None:
@@ -32,7 +33,8 @@ def train_painter(model: WorldModel, cfg: TrainConfig, train: Corpus, run: Run) 
         return total, {"painted": float(total.detach())}
 
     with run.progress(cfg.painter_steps, "painter", "steps") as bar:
-        return fit("painter", painter, loss, Schedule(cfg.painter_steps, cfg.painter_rate), run.folder, cfg.seed, bar)
+        schedule = Schedule(cfg.painter_steps, cfg.painter_rate)
+        return fit("painter", painter, loss, schedule, run.folder, cfg.seed, bar, crew=crew)
 
 
 def _any_frames(corpus: Corpus, rows: np.ndarray, rng: torch.Generator) -> Tensor:

@@ -20,7 +20,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from videosim.clips import drawn, length, nearest
 from videosim.dynamics import Dynamics, DynamicsLoss, State
 from videosim.errors import VideoSimError
 from videosim.layers import linear, network
@@ -29,6 +28,7 @@ from videosim.patches import Patches
 from videosim.paths import Path, Predict
 from videosim.transformer import Past, SpaceTimeTransformer, causal
 from videosim.types import LatentLayout
+from videosim.whole_clips import drawn, length, nearest
 
 
 def _mean(errors: Tensor, weights: Tensor) -> Tensor:

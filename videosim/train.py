@@ -17,6 +17,7 @@ from torch import Tensor
 from videosim.checkpoint import load_checkpoint, save_checkpoint
 from videosim.config import TrainConfig
 from videosim.corpus import Corpus
+from videosim.crew import ALONE, Crew, assembled
 from videosim.data.store import EpisodeStore
 from videosim.errors import VideoSimError
 from videosim.fit import Schedule, fit
@@ -41,8 +42,9 @@ def main(cfg: TrainConfig, run: Run) -> None:
     train_rows, test_rows = store.split(cfg.held_out)
     train, test = Corpus(store, train_rows), Corpus(store, test_rows)
     model = _build(cfg, store, train)
+    crew, cfg = assembled(cfg, run)
 
-    seconds = 0.0 if cfg.init else train_tokenizer(model, cfg, train, run)
+    seconds = 0.0 if cfg.init else train_tokenizer(model, cfg, train, run, crew)
     gate_file = run.folder / "gate.json"
     if not gate_file.is_file():
         write_atomically(gate_file, json.dumps(tokenizer_gate(model, train, test, cfg.seed), indent=1))
@@ -66,9 +68,10 @@ def main(cfg: TrainConfig, run: Run) -> None:
             corpus.encode(model, bar.advance)
     if not cfg.init:
         _set_scales(model, train)
-    seconds += train_transition(model, cfg, train, run)
-    seconds += train_dynamics(model, cfg, train, test, run)
-    seconds += train_painter(model, cfg, train, run)
+    seconds += train_transition(model, cfg, train, run, crew)
+    seconds += train_dynamics(model, cfg, train, test, run, crew)
+    seconds += train_painter(model, cfg, train, run, crew)
+    crew.leave_to_the_first()
 
     scores = open_loop_scores(model, test, cfg.score_horizon, cfg.score_windows, cfg.seed)
     for name, value in scores.items():
@@ -121,7 +124,7 @@ def _build(cfg: TrainConfig, store: EpisodeStore, train: Corpus) -> WorldModel:
     return model
 
 
-def train_tokenizer(model: WorldModel, cfg: TrainConfig, train: Corpus, run: Run) -> float:
+def train_tokenizer(model: WorldModel, cfg: TrainConfig, train: Corpus, run: Run, crew: Crew = ALONE) -> float:
     """Fit the tokenizer on random pairs of consecutive frames."""
     starts = train.starts(1)
     mean, std = _mean_and_std(train.sensors, 1e-3)
@@ -133,7 +136,7 @@ def train_tokenizer(model: WorldModel, cfg: TrainConfig, train: Corpus, run: Run
 
     with run.progress(cfg.tokenizer_steps, "tokenizer", "steps") as bar:
         schedule = Schedule(cfg.tokenizer_steps, cfg.tokenizer_rate, average=0.995)
-        return fit("tokenizer", model.tokenizer, loss, schedule, run.folder, cfg.seed, bar)
+        return fit("tokenizer", model.tokenizer, loss, schedule, run.folder, cfg.seed, bar, crew=crew)
 
 
 def _mean_and_std(values: Tensor, floor: float) -> tuple[Tensor, Tensor]:
@@ -166,7 +169,7 @@ def _set_scales(model: WorldModel, train: Corpus) -> None:
     model.dynamics.sensor_high.copy_((high - model.sensor_mean) / model.sensor_std)
 
 
-def train_transition(model: WorldModel, cfg: TrainConfig, train: Corpus, run: Run) -> float:
+def train_transition(model: WorldModel, cfg: TrainConfig, train: Corpus, run: Run, crew: Crew = ALONE) -> float:
     """Fit action tokens, the transition of the physical state and what the state tells of reward and termination on
     short runs of recorded states, and freeze them; a core without a transition, or a log without sensors, learns all of
     it in ``train_dynamics``."""
@@ -193,7 +196,7 @@ def train_transition(model: WorldModel, cfg: TrainConfig, train: Corpus, run: Ru
 
     with run.progress(cfg.transition_steps, "transition", "steps") as bar:
         schedule = Schedule(cfg.transition_steps, cfg.transition_rate)
-        seconds = fit("transition", module, loss, schedule, run.folder, cfg.seed, bar)
+        seconds = fit("transition", module, loss, schedule, run.folder, cfg.seed, bar, crew=crew)
     module.requires_grad_(False)
     return seconds
 
@@ -218,7 +221,9 @@ class _Imagination(torch.nn.Module):
         self.action_tokens, self.dynamics, self.heads = model.action_tokens, model.dynamics, model.heads
 
 
-def train_dynamics(model: WorldModel, cfg: TrainConfig, train: Corpus, test: Corpus, run: Run) -> float:
+def train_dynamics(
+    model: WorldModel, cfg: TrainConfig, train: Corpus, test: Corpus, run: Run, crew: Crew = ALONE
+) -> float:
     """Fit action tokens, dynamics and heads on windows of cached latents; keep the average best on held-out
     episodes."""
     starts = train.training_starts(cfg.window)
@@ -242,7 +247,7 @@ def train_dynamics(model: WorldModel, cfg: TrainConfig, train: Corpus, test: Cor
 
     with run.progress(cfg.dynamics_steps, "dynamics", "steps") as bar:
         schedule = Schedule(cfg.dynamics_steps, cfg.dynamics_rate, evaluate_every=cfg.evaluate_every)
-        return fit("dynamics", _Imagination(model), loss, schedule, run.folder, cfg.seed, bar, evaluate)
+        return fit("dynamics", _Imagination(model), loss, schedule, run.folder, cfg.seed, bar, evaluate, crew)
 
 
 def imagination_loss(
@@ -283,8 +288,7 @@ def _outcome_loss(model: WorldModel, batch: dict[str, Tensor], reward: Tensor, l
 def _contexts(model: WorldModel, train: Corpus, cfg: TrainConfig) -> Contexts:
     """Random clips of the training episodes, each ``cfg.context_frames`` long: ``cfg.contexts`` from anywhere, then
     ``cfg.task_contexts`` beginnings."""
-    k = cfg.context_frames
-    rng = np.random.default_rng([cfg.seed, 11])
+    k, rng = cfg.context_frames, np.random.default_rng([cfg.seed, 11])
 
     def draw(starts: np.ndarray, count: int) -> np.ndarray:
         return starts[rng.choice(len(starts), size=min(count, len(starts)), replace=False)]
@@ -294,7 +298,6 @@ def _contexts(model: WorldModel, train: Corpus, cfg: TrainConfig) -> Contexts:
     anywhere = draw(starts, cfg.contexts)
     where = np.concatenate([anywhere, draw(first, cfg.task_contexts)])
     clips = train.windows(where, k - 1)
-    physics = np.stack([train.physics(row)[t + k - 1] for row, t in where])
+    physics = torch.as_tensor(np.stack([train.physics(row)[t + k - 1] for row, t in where]))
     task = torch.arange(len(where)) >= len(anywhere)
-    sensors = clips["sensors"][:, -1].contiguous()
-    return Contexts(clips["latents"], clips["actions"], sensors, torch.as_tensor(physics), task)
+    return Contexts(clips["latents"], clips["actions"], clips["sensors"][:, -1].contiguous(), physics, task)
