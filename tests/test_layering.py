@@ -21,7 +21,7 @@ LAYERS = [
     {"dynamics", "heads", "painter"},
     {"recurrent", "flow", "masked", "spacetime"},
     {"world_model"},
-    {"checkpoint", "simulator"},
+    {"checkpoint", "simulator", "resized"},
     {"generate"},
     {"crew"},
     {"corpus", "fit", "gate", "held_out"},

@@ -30,7 +30,7 @@ from videosim.run import Bar
 WARMUP = 100
 SAVE_EVERY_S = 60.0
 LOG_EVERY = 50
-PART_BITS = 48  # where the number of a part stands in the seed of its generator
+APART = 2_654_435_761  # between the seeds of two parts; torch's generator takes their lower 32 bits
 
 
 @dataclass
@@ -86,6 +86,7 @@ def fit(
     Raises VideoSimError when the loss is not finite.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    crew.make_alike([*module.parameters(), *module.buffers()])
     names = [name for name, p in module.named_parameters() if p.requires_grad]
     parameters = [module.get_parameter(name) for name in names]
     average = [p.detach().clone() for p in parameters]
@@ -133,7 +134,6 @@ def fit(
                 p.copy_(w)
         return before
 
-    crew.make_alike(parameters)
     log = Log(folder, stage, progress["step"]) if crew.first else None
     started = last_save = time.monotonic()
     module.train()
@@ -145,7 +145,7 @@ def fit(
         optimizer.zero_grad(set_to_none=True)
         share = torch.zeros(())
         for part in crew.own:
-            begin = (seed * 1_000_003 + step) * 17 + sum(map(ord, stage)) + (part << PART_BITS)
+            begin = (seed * 1_000_003 + step) * 17 + sum(map(ord, stage)) + part * APART
             with crew.passing():
                 total, terms = loss(step, torch.Generator().manual_seed(begin))
             (total / crew.parts).backward()
