@@ -25,7 +25,7 @@ LAYERS = [
     {"generate"},
     {"crew"},
     {"corpus", "fit", "gate", "held_out"},
-    {"painting"},
+    {"buckets", "clips", "painting"},
     {"train"},
     {"envs"},
     {"audits", "agents"},

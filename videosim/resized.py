@@ -15,9 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from videosim.errors import VideoSimError
+from videosim.spacetime import SpaceTimeDynamics
 from videosim.types import FrameSpec, LatentLayout
 from videosim.world_model import WorldModel
 
+LEFT_BEHIND = {"tokenizer": "probe", "dynamics": "reader", "": "heads"}  # of which module which part
 OF_THE_GRID = ("latent_mean", "latent_std")
 
 
@@ -27,22 +29,28 @@ class _OfAnotherSize(nn.Module):
 
 
 def resized(model: WorldModel, frame: FrameSpec) -> WorldModel:
-    """``model`` for pictures of size ``frame``, in evaluation mode; itself where that is its size.
+    """``model`` for pictures of size ``frame``, of the same weights: who trains one trains both. Itself where that is
+    its size.
 
-    Raises VideoSimError where the tokenizer or the patches do not divide that size.
+    Raises VideoSimError where the tokenizer or the patches do not divide that size, and where the core has no patches.
     """
     if frame == model.spec.frame:
         return model
-    with torch.random.fork_rng(devices=[]):  # what is drawn here is written over
-        other = WorldModel(model.config, replace(model.spec, frame=frame)).to(model.device).eval()
-    other.tokenizer.probe = _OfAnotherSize()
-    other.dynamics.reader = _OfAnotherSize()
-    own = {name: value for name, value in model.state_dict().items() if not name.startswith("heads.")}
-    weights = {name: value for name, value in own.items() if name in other.state_dict()}
+    if not isinstance(model.dynamics, SpaceTimeDynamics):
+        raise VideoSimError(
+            f"the {model.config.dynamics.kind} core has one size of picture, {model.spec.frame.shape[:2]}"
+        )
+    with torch.random.fork_rng(devices=[]):  # what is drawn here is not used
+        other = WorldModel(model.config, replace(model.spec, frame=frame)).to(model.device).train(model.training)
+    for owner, part in LEFT_BEHIND.items():
+        other.get_submodule(owner).add_module(part, _OfAnotherSize())
+    for owner, module in other.named_modules():
+        for name in list(module._parameters):
+            setattr(module, name, getattr(model.get_submodule(owner), name))
+    own = model.state_dict()
     for name in OF_THE_GRID:
-        weights[name] = drawn_to(own[name], model.tokenizer.layout, other.tokenizer.layout)
-    heads = {f"heads.{name}": value for name, value in other.heads.state_dict().items()}
-    other.load_state_dict(weights | heads)
+        own[name] = drawn_to(own[name], model.tokenizer.layout, other.tokenizer.layout)
+    other.load_state_dict({name: own[name] for name in other.state_dict()})
     other.card = model.card
     return other
 

@@ -240,7 +240,7 @@ class SpaceTimeDynamics(Dynamics):
         total = _mean(lost, exists)
         terms = {"latents": total}
         if float(torch.rand((), generator=rng)) < c.joint:
-            terms["joint"] = self._joint_loss(latents, actions, exists, rng)
+            terms["joint"] = self.clip_loss(latents, actions, exists, rng)
             total = total + terms["joint"]
         summary = tokens[:, :, 0]
         read = self._reading(summary, before, seen)
@@ -260,9 +260,10 @@ class SpaceTimeDynamics(Dynamics):
         told = torch.rand(*led.shape[:2], 1, generator=rng) >= self.config.dropped
         return torch.where(told, led, self.no_action)
 
-    def _joint_loss(self, latents: Tensor, actions: Tensor, exists: Tensor, rng: torch.Generator) -> Tensor:
-        """Of whole clips of any length down to an image, of which some frames or a region's surroundings are known, and
-        whose actions are all told or none."""
+    def clip_loss(self, latents: Tensor, actions: Tensor, exists: Tensor, rng: torch.Generator) -> Tensor:
+        """Mean error of whole clips that are the beginnings of latents ``(B, T+1, N, D)``, of any length down to an
+        image, of which some frames or a region's surroundings are known, and whose action tokens ``(B, T, W)`` are all
+        told or none; ``exists`` ``(B, T+1)``, 1 or 0: which frames count."""
         rows, frames = len(latents), length(latents.shape[1], rng)
         clip = latents[:, :frames]
         known = drawn(rows, frames, self.layout, rng).to(clip.device)

@@ -7,6 +7,7 @@ Knows nothing of environments or policies. Resumes where it was stopped.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from videosim.buckets import Bucket, among, opened
 from videosim.checkpoint import load_checkpoint, save_checkpoint
+from videosim.clips import start_clips
 from videosim.config import TrainConfig
 from videosim.corpus import Corpus
 from videosim.crew import ALONE, Crew, assembled
@@ -25,7 +28,7 @@ from videosim.gate import tokenizer_gate
 from videosim.held_out import open_loop_scores
 from videosim.painting import train_painter
 from videosim.run import Run, write_atomically
-from videosim.world_model import Contexts, WorldModel
+from videosim.world_model import WorldModel
 
 UNLABELLED = 0.03  # share of training windows shown without their actions
 BLIND_WEIGHT = 1e-3  # of such a window in the transition's loss: its error would drown all the others
@@ -43,8 +46,9 @@ def main(cfg: TrainConfig, run: Run) -> None:
     train, test = Corpus(store, train_rows), Corpus(store, test_rows)
     model = _build(cfg, store, train)
     crew, cfg = assembled(cfg, run)
+    others = opened(model, cfg)
 
-    seconds = 0.0 if cfg.init else train_tokenizer(model, cfg, train, run, crew)
+    seconds = 0.0 if cfg.init else train_tokenizer(model, cfg, train, run, crew, others)
     gate_file = run.folder / "gate.json"
     if not gate_file.is_file():
         write_atomically(gate_file, json.dumps(tokenizer_gate(model, train, test, cfg.seed), indent=1))
@@ -68,8 +72,11 @@ def main(cfg: TrainConfig, run: Run) -> None:
             corpus.encode(model, bar.advance)
     if not cfg.init:
         _set_scales(model, train)
+    for other in others:
+        other.encode()
+        run.figure(f"psnr_full_{other.name}", other.score(cfg.seed), unit="dB")
     seconds += train_transition(model, cfg, train, run, crew)
-    seconds += train_dynamics(model, cfg, train, test, run, crew)
+    seconds += train_dynamics(model, cfg, train, test, run, crew, others)
     seconds += train_painter(model, cfg, train, run, crew)
     crew.leave_to_the_first()
 
@@ -77,7 +84,7 @@ def main(cfg: TrainConfig, run: Run) -> None:
     for name, value in scores.items():
         run.figure(name, value)
     run.table("Open loop on held-out episodes", ["what", "value"], [[k, f"{v:.4g}"] for k, v in scores.items()])
-    model.contexts = _contexts(model, train, cfg)
+    model.contexts = start_clips(train, cfg)
     card = {
         "Data": {
             "store": Path(cfg.data).name,
@@ -124,7 +131,9 @@ def _build(cfg: TrainConfig, store: EpisodeStore, train: Corpus) -> WorldModel:
     return model
 
 
-def train_tokenizer(model: WorldModel, cfg: TrainConfig, train: Corpus, run: Run, crew: Crew = ALONE) -> float:
+def train_tokenizer(
+    model: WorldModel, cfg: TrainConfig, train: Corpus, run: Run, crew: Crew = ALONE, others: Sequence[Bucket] = ()
+) -> float:
     """Fit the tokenizer on random pairs of consecutive frames."""
     starts = train.starts(1)
     mean, std = _mean_and_std(train.sensors, 1e-3)
@@ -136,6 +145,7 @@ def train_tokenizer(model: WorldModel, cfg: TrainConfig, train: Corpus, run: Run
 
     with run.progress(cfg.tokenizer_steps, "tokenizer", "steps") as bar:
         schedule = Schedule(cfg.tokenizer_steps, cfg.tokenizer_rate, average=0.995)
+        loss = among(loss, [other.tokenizer_lesson for other in others])
         return fit("tokenizer", model.tokenizer, loss, schedule, run.folder, cfg.seed, bar, crew=crew)
 
 
@@ -222,7 +232,13 @@ class _Imagination(torch.nn.Module):
 
 
 def train_dynamics(
-    model: WorldModel, cfg: TrainConfig, train: Corpus, test: Corpus, run: Run, crew: Crew = ALONE
+    model: WorldModel,
+    cfg: TrainConfig,
+    train: Corpus,
+    test: Corpus,
+    run: Run,
+    crew: Crew = ALONE,
+    others: Sequence[Bucket] = (),
 ) -> float:
     """Fit action tokens, dynamics and heads on windows of cached latents; keep the average best on held-out
     episodes."""
@@ -247,6 +263,7 @@ def train_dynamics(
 
     with run.progress(cfg.dynamics_steps, "dynamics", "steps") as bar:
         schedule = Schedule(cfg.dynamics_steps, cfg.dynamics_rate, evaluate_every=cfg.evaluate_every)
+        loss = among(loss, [other.clip_lesson for other in others])
         return fit("dynamics", _Imagination(model), loss, schedule, run.folder, cfg.seed, bar, evaluate, crew)
 
 
@@ -283,21 +300,3 @@ def _outcome_loss(model: WorldModel, batch: dict[str, Tensor], reward: Tensor, l
     rewards = (batch["rewards"] - model.reward_mean) / model.reward_std
     ended = F.binary_cross_entropy_with_logits(logit[valid], batch["terminated"][valid])
     return (reward - rewards)[valid].square().mean(), ended
-
-
-def _contexts(model: WorldModel, train: Corpus, cfg: TrainConfig) -> Contexts:
-    """Random clips of the training episodes, each ``cfg.context_frames`` long: ``cfg.contexts`` from anywhere, then
-    ``cfg.task_contexts`` beginnings."""
-    k, rng = cfg.context_frames, np.random.default_rng([cfg.seed, 11])
-
-    def draw(starts: np.ndarray, count: int) -> np.ndarray:
-        return starts[rng.choice(len(starts), size=min(count, len(starts)), replace=False)]
-
-    starts = train.starts(k)
-    first = starts[(starts[:, 1] == 0) & ~train.wide[starts[:, 0]]]
-    anywhere = draw(starts, cfg.contexts)
-    where = np.concatenate([anywhere, draw(first, cfg.task_contexts)])
-    clips = train.windows(where, k - 1)
-    physics = torch.as_tensor(np.stack([train.physics(row)[t + k - 1] for row, t in where]))
-    task = torch.arange(len(where)) >= len(anywhere)
-    return Contexts(clips["latents"], clips["actions"], clips["sensors"][:, -1].contiguous(), physics, task)
