@@ -3,8 +3,8 @@
 One store, and one tokenizer of each sort (continuous, and discrete for the masked core), trained once and shared. Every
 core trains for the same compute, seconds of one thread's own processor time: ``minutes`` of them, and 1/8 and 1/32 of
 that for the curve over compute. What a step takes is measured once for each core, heads included, and decides how many
-it gets. A core that trains a part by itself first (the recurrent one its transition) spends a quarter on it. All dream
-the same held-out windows, scored as `videosim train` scores them.
+it gets. A core that trains a part by itself (the recurrent one its transition, and what paints its dreams) pays for it
+out of the same purse. All dream the same held-out windows, scored as `videosim train` scores them.
 
 Measured of each: state error against horizon, PSNR, processor time of a frame at batch 1 and frames a second at batch
 64, both decoded. The denoiser is the flow core taking ``DENOISER`` steps; token by token is the masked core deciding
@@ -49,12 +49,13 @@ from videosim.model_config import (
     ModelConfig,
     RecurrentConfig,
 )
+from videosim.painting import train_painter
 from videosim.run import Run, write_atomically
 from videosim.spacetime import SpaceTimeDynamics
 from videosim.world_model import WorldModel
 
 FRACTIONS = (1.0, 1 / 8, 1 / 32)  # of the training compute
-FIRST = 0.25  # share of it for the transition of a core that has one
+FIRST, LAST = 0.25, 0.1  # shares of it for the transition, and for the painter, of a core that has them
 TIMED = 8  # steps whose time says how many the compute is worth
 DENOISER = 32  # steps of the flow core as a denoiser
 ROWS, REPEATS = 64, 7  # of the measurement of speed
@@ -181,18 +182,24 @@ class Comparison:
         def rest(model: WorldModel, steps: int, run: Run) -> object:
             return train.train_dynamics(model, replace(cfg, dynamics_steps=steps), self.train, self.test, run)
 
-        two = model.dynamics.transition is not None and bool(self.world.sensors.size)
-        shares = {"transition": FIRST, "dynamics": 1.0 - FIRST} if two else {"dynamics": 1.0}
+        def last(model: WorldModel, steps: int, run: Run) -> object:
+            return train_painter(model, replace(cfg, painter_steps=steps), self.train, run)
+
+        stages = {"transition": first, "dynamics": rest, "painter": last}
+        moved = FIRST if model.dynamics.transition is not None and self.world.sensors.size else 0.0
+        painted = LAST if model.painter is not None else 0.0
+        shares = {"transition": moved, "dynamics": 1.0 - moved - painted, "painter": painted}
         with Run("backbones", self.s, folder, self.console) as run:
-            for stage, share in shares.items():
-                fitted = first if stage == "transition" else rest
+            for stage, share in ((stage, share) for stage, share in shares.items() if share):
+                fitted = stages[stage]
                 steps = self.steps(
                     f"{kind} {stage}", share * seconds, lambda n, r, f=fitted: f(self.tokenized(kind, 0), n, r)
                 )
                 fitted(model, steps, run)
                 run.figure(f"{stage}_steps", steps)
             run.figure("training_minutes", seconds / 60, unit="min of one thread")
-            run.figure("parameters", sum(p.numel() for p in model.dynamics.parameters()))
+            parts = (model.dynamics, model.painter)
+            run.figure("parameters", sum(p.numel() for part in parts if part is not None for p in part.parameters()))
             run.seeds = [seed]
             tensors: dict[str, Tensor] = {}
             for arm, passes in arms(model, fraction == 1.0).items():
@@ -211,9 +218,9 @@ class Comparison:
     def dreamed(self, model: WorldModel) -> dict[str, Tensor]:
         """State error ``(windows, horizon)`` of dreams, and PSNR ``(FILMED, horizon)`` of their pictures."""
         errors, likeness = [], []
-        for t, (out, error) in enumerate(open_loop(model, self.test.windows(self.where, self.length))):
+        for t, (state, _, error) in enumerate(open_loop(model, self.test.windows(self.where, self.length))):
             errors.append(error)
-            likeness.append(self._likeness(model.decode(out.latents[:FILMED]), t))
+            likeness.append(self._likeness(model.decode(model.latents(state)[:FILMED]), t))
         return {"error": torch.stack(errors, 1).float(), "psnr": torch.stack(likeness, 1).float()}
 
     @torch.no_grad()
@@ -243,8 +250,8 @@ class Comparison:
         spent = []
         for _ in range(REPEATS + 1):
             before = time.process_time()
-            _, out = model.step(state, batch["actions"][:, CONTEXT - 1])
-            model.decode(out.latents)
+            after, _ = model.step(state, batch["actions"][:, CONTEXT - 1])
+            model.decode(model.latents(after))
             spent.append(time.process_time() - before)
         return float(np.median(spent[1:]))  # the first warms up
 

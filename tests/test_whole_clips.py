@@ -124,7 +124,7 @@ def test_a_lesson_about_an_image_is_finite() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["flow", "masked"])
-def test_clips_between_what_is_known_follow_the_actions(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clips_between_what_is_known_follow_the_actions(kind: str) -> None:
     """A world whose latents are the sum of its actions: better than standing still, forwards, backwards and between."""
     torch.manual_seed(0)
     shape = {**SMALL, "width": 48, "layers": 2, "patch": 1, "joint": 1.0, "untold": 0.2}
@@ -134,11 +134,12 @@ def test_clips_between_what_is_known_follow_the_actions(kind: str, monkeypatch: 
 
     def world(rows: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
         generator = rng(seed)
-        steps = torch.randint(-1, 2, (rows, 6), generator=generator)
-        place = torch.randint(LEVELS, (rows, 1), generator=generator)
-        places = torch.cat([place, place + steps.cumsum(1)], 1) % LEVELS  # a ring
-        latents = fsq.codes(places, LEVELS)[..., None, None].expand(-1, -1, LAYOUT.tokens, LAYOUT.width)
-        return latents.contiguous(), torch.nn.functional.pad(steps[..., None].float(), (0, ACTION - 1))
+        places = [torch.randint(LEVELS, (rows,), generator=generator)]
+        for _ in range(6):
+            places.append((places[-1] + torch.randint(-1, 2, (rows,), generator=generator)).clamp(0, LEVELS - 1))
+        walk = torch.stack(places, 1)
+        latents = fsq.codes(walk, LEVELS)[..., None, None].expand(-1, -1, LAYOUT.tokens, LAYOUT.width)
+        return latents.contiguous(), torch.nn.functional.pad(walk.diff(dim=1)[..., None].float(), (0, ACTION - 1))
 
     optimizer = torch.optim.Adam(core.parameters(), lr=3e-3)
     for step in range(250):
@@ -155,5 +156,5 @@ def test_clips_between_what_is_known_follow_the_actions(kind: str, monkeypatch: 
             made = core.generate(latents, kept, actions, [rng(n) for n in range(64)], 4)
             wild = core.generate(latents, kept, None, [rng(n) for n in range(64)], 4)
         still = (nearest(latents, kept)[0] - latents).abs().mean()
-        assert (made - latents).abs().mean() < 0.7 * still, known
+        assert (made - latents).abs().mean() < 0.8 * still, known
         assert (wild - latents).abs().mean() > (made - latents).abs().mean(), known

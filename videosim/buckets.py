@@ -20,6 +20,7 @@ from videosim.data.store import EpisodeStore
 from videosim.errors import VideoSimError
 from videosim.metrics import psnr
 from videosim.resized import resized
+from videosim.run import Run
 from videosim.spacetime import SpaceTimeDynamics
 from videosim.world_model import WorldModel
 
@@ -90,6 +91,13 @@ class Bucket:
 def opened(model: WorldModel, cfg: TrainConfig) -> list[Bucket]:
     """One for every store in ``cfg.sizes``."""
     return [Bucket(model, folder, cfg) for folder in cfg.sizes]
+
+
+def encode(buckets: Sequence[Bucket], run: Run, seed: int) -> None:
+    """Encode the frames of all, and report how well the tokenizer draws pictures of their sizes."""
+    for bucket in buckets:
+        bucket.encode()
+        run.figure(f"psnr_full_{bucket.name}", bucket.score(seed), unit="dB")
 
 
 def among(loss: Loss, lessons: Sequence[Lesson]) -> Loss:

@@ -10,6 +10,7 @@ import torch
 from scipy.stats import spearmanr
 
 from videosim.corpus import Corpus
+from videosim.dynamics import State
 from videosim.metrics import STATE_ERROR_LIMIT
 from videosim.world_model import StepOut, WorldModel
 
@@ -27,13 +28,13 @@ def scoring_windows(corpus: Corpus, horizon: int, count: int, seed: int) -> tupl
     return starts[rng.choice(len(starts), size=min(count, len(starts)), replace=False)], length
 
 
-def open_loop(model: WorldModel, batch: dict[str, torch.Tensor]) -> Iterator[tuple[StepOut, torch.Tensor]]:
-    """Dream through windows under the recorded actions, after CONTEXT frames: what each step gives, and its state error
-    ``(B,)``."""
+def open_loop(model: WorldModel, batch: dict[str, torch.Tensor]) -> Iterator[tuple[State, StepOut, torch.Tensor]]:
+    """Dream through windows under the recorded actions, after CONTEXT frames: the state after each step, what the step
+    gives, and the state error ``(B,)``."""
     state = model.start(batch["latents"][:, :CONTEXT], batch["actions"][:, : CONTEXT - 1])
     for t in range(CONTEXT - 1, batch["actions"].shape[1]):
         state, out = model.step(state, batch["actions"][:, t])
-        yield out, model.state_error(state, batch["sensors"][:, t + 1], batch["latents"][:, t + 1])
+        yield state, out, model.state_error(state, batch["sensors"][:, t + 1], batch["latents"][:, t + 1])
 
 
 @torch.no_grad()
@@ -51,7 +52,7 @@ def open_loop_scores(model: WorldModel, corpus: Corpus, horizon: int, count: int
     where, length = scoring_windows(corpus, horizon, count, seed)
     batch = corpus.windows(where, length)
     errors, doubts, rewards = [], [], []
-    for out, error in open_loop(model, batch):
+    for _, out, error in open_loop(model, batch):
         errors.append(error)
         doubts.append(out.uncertainty)
         rewards.append(out.rewards)

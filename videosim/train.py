@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from videosim.buckets import Bucket, among, opened
+from videosim.buckets import Bucket, among, encode, opened
 from videosim.checkpoint import load_checkpoint, save_checkpoint
 from videosim.clips import start_clips
 from videosim.config import TrainConfig
@@ -72,9 +72,7 @@ def main(cfg: TrainConfig, run: Run) -> None:
             corpus.encode(model, bar.advance)
     if not cfg.init:
         _set_scales(model, train)
-    for other in others:
-        other.encode()
-        run.figure(f"psnr_full_{other.name}", other.score(cfg.seed), unit="dB")
+    encode(others, run, cfg.seed)
     seconds += train_transition(model, cfg, train, run, crew)
     seconds += train_dynamics(model, cfg, train, test, run, crew, others)
     seconds += train_painter(model, cfg, train, run, crew)
