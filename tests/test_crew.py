@@ -188,9 +188,10 @@ def test_the_command_in_two_processes(tmp_path: Path) -> None:
     for seed in range(12):
         store.append(episode(seed))
     words = [
-        "tokenizer_steps=6", "transition_steps=6", "dynamics_steps=6", "batch=8", "tokenizer_batch=8",
-        "transition_batch=8", "window=6", "score_horizon=5", "score_windows=4", "evaluate_every=3", "contexts=4",
-        "painter_steps=4", "painter_batch=8", "task_contexts=2", "context_frames=3", "threads=1", "parts=2", "model.tokenizer.widths=[4,4,8]",
+        "tokenizer_steps=6", "transition_steps=6", "dynamics_steps=6", "painter_steps=4", "batch=8",
+        "tokenizer_batch=8", "transition_batch=8", "painter_batch=8", "window=6", "score_horizon=5", "score_windows=4",
+        "evaluate_every=3", "contexts=4", "task_contexts=2", "context_frames=3", "threads=1", "parts=2",
+        "model.tokenizer.widths=[4,4,8]",
     ]  # fmt: skip
     for devices in (1, 2):
         command = ["train", f"data={tmp_path / 'data'}", f"out={tmp_path / str(devices)}", f"devices={devices}", *words]

@@ -143,8 +143,8 @@ def train_tokenizer(
 
     with run.progress(cfg.tokenizer_steps, "tokenizer", "steps") as bar:
         schedule = Schedule(cfg.tokenizer_steps, cfg.tokenizer_rate, average=0.995)
-        loss = among(loss, [other.tokenizer_lesson for other in others])
-        return fit("tokenizer", model.tokenizer, loss, schedule, run.folder, cfg.seed, bar, crew=crew)
+        lesson = among(loss, [other.tokenizer_lesson for other in others])
+        return fit("tokenizer", model.tokenizer, lesson, schedule, run.folder, cfg.seed, bar, crew=crew)
 
 
 def _mean_and_std(values: Tensor, floor: float) -> tuple[Tensor, Tensor]:
@@ -261,8 +261,8 @@ def train_dynamics(
 
     with run.progress(cfg.dynamics_steps, "dynamics", "steps") as bar:
         schedule = Schedule(cfg.dynamics_steps, cfg.dynamics_rate, evaluate_every=cfg.evaluate_every)
-        loss = among(loss, [other.clip_lesson for other in others])
-        return fit("dynamics", _Imagination(model), loss, schedule, run.folder, cfg.seed, bar, evaluate, crew)
+        lesson = among(loss, [other.clip_lesson for other in others])
+        return fit("dynamics", _Imagination(model), lesson, schedule, run.folder, cfg.seed, bar, evaluate, crew)
 
 
 def imagination_loss(
