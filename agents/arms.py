@@ -13,19 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from videosim.agents.learn import PLACES, learn
+from videosim.agents.learn import PLACES, learn, place_of
 from videosim.agents.policy import Policy
-from videosim.agents.settings import digest, digest_tensors, fingerprint
+from videosim.agents.settings import digest
 from videosim.config import AgentConfig, WorldConfig
-from videosim.envs.dream import CALIBRATED
-from videosim.envs.observations import Filter, Observer, TrueState
-from videosim.model_config import to_dict
+from videosim.envs.observations import Observer
 from videosim.run import Run
 from videosim.world_model import WorldModel
 
 FORMAT = 1  # raise it when training changes in a way that no setting shows: every cached arm is then trained again
-# Settings that physics never reads.
-IMAGINED_ONLY = ("imagined_starts", "imagined_horizon", "max_uncertainty", "uncertainty_penalty")
 
 
 @dataclass
@@ -39,8 +35,8 @@ class Arm:
     policy: Policy
 
     def observer(self, model: WorldModel) -> Observer:
-        """How this policy sees physics: as it did when it was trained there or in imagination."""
-        return TrueState(model) if self.place == "physics-true-state" else Filter(model, self.policy.mode)
+        """How this policy sees physics."""
+        return PLACES[self.place].observer(model, self.policy.mode)
 
     def curve(self) -> tuple[np.ndarray, np.ndarray]:
         """Steps and mean return of the training episodes that ended by then, both ``(n,)``."""
@@ -48,23 +44,11 @@ class Arm:
         return np.asarray(stored["steps"], float), np.asarray(stored["return"], float)
 
 
-def arm_key(place: str, model: WorldModel, world: WorldConfig, cfg: AgentConfig, seed: int) -> str:
-    """The hash that names an arm. The true-state arm depends on the model's input scales only, a physics arm on its
-    weights, an imagination arm on its start clips as well."""
-    agent = to_dict(cfg)
+def arm_key(place: str, model: WorldModel, world: WorldConfig, cfg: AgentConfig, seed: int, data: str = "") -> str:
+    """The hash that names an arm: of its place's facts and of the settings that make a difference there."""
+    found = place_of(place)
     facts: dict[str, Any] = {"format": FORMAT, "place": place, "world": world, "seed": seed, "spec": model.spec}
-    if place == "physics-true-state":
-        facts["scales"] = digest_tensors([("mean", model.sensor_mean), ("std", model.sensor_std)])
-    else:
-        facts["weights"] = fingerprint(model)
-    if place == "imagination" and model.contexts is not None:
-        clips = model.contexts
-        facts["contexts"] = digest_tensors([(name, getattr(clips, name)) for name in ("latents", "actions", "task")])
-    if place == "imagination" and cfg.max_uncertainty == CALIBRATED:
-        facts["threshold"] = model.card.get("Uncertainty")
-    if place != "imagination":
-        agent = {name: value for name, value in agent.items() if name not in IMAGINED_ONLY}
-    return digest({**facts, "agent": agent})
+    return digest({**facts, **found.facts(model, cfg, data), "agent": found.settings(model, cfg)})
 
 
 def train_arms(
@@ -75,11 +59,13 @@ def train_arms(
     seeds: Iterable[int],
     cache: Path,
     run: Run,
+    data: str = "",
 ) -> dict[str, list[Arm]]:
-    """Train, or take from ``cache``, one policy for each place and seed: place -> arms in the order of ``seeds``."""
+    """Train, or take from ``cache``, one policy for each place and seed: place -> arms in the order of ``seeds``.
+    ``data``: the folder of the model's store, for a place that learns from it."""
     wanted = [(place, seed) for place in places for seed in seeds]
     subject = world.name.replace(":", "-")
-    keys = {(place, seed): arm_key(place, model, world, cfg, seed) for place, seed in wanted}
+    keys = {(place, seed): arm_key(place, model, world, cfg, seed, data) for place, seed in wanted}
     folders = {pair: cache / f"{subject}-{pair[0]}-{key}" for pair, key in keys.items()}
     ready = [pair for pair in wanted if (folders[pair] / "curve.json").is_file()]
     if ready:
@@ -91,7 +77,7 @@ def train_arms(
                 policy = Policy.load(folders[place, seed])
             else:
                 with run.progress(cfg.steps, f"train in {place}, seed {seed}", "steps") as bar:
-                    policy = learn(place, model, world, cfg, seed, folders[place, seed], bar)
+                    policy = learn(place, model, world, cfg, seed, folders[place, seed], bar, data=data)
                 overall.advance()
             arms[place].append(Arm(place, seed, folders[place, seed], policy))
     return arms

@@ -6,9 +6,9 @@ import numpy as np
 
 from videosim.agents.arms import train_arms
 from videosim.agents.films import imagination_films
-from videosim.agents.gap import model_frames
 from videosim.agents.gap_figures import arm_figures
 from videosim.agents.gap_report import ARMS, LABELS, arm_rows, interval, training_curves
+from videosim.agents.places import model_frames
 from videosim.agents.scoring import score_arms, score_random
 from videosim.checkpoint import load_checkpoint
 from videosim.config import DemoConfig

@@ -6,7 +6,6 @@ closed loop in lockstep. Bad and good results alike go into the report.
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +13,17 @@ import numpy as np
 from videosim.agents.arms import Arm, train_arms
 from videosim.agents.bars import bars, shortfalls
 from videosim.agents.closed_loop import ClosedLoop, closed_loop
+from videosim.agents.decomposition import Chain, chain_rows, decompose
 from videosim.agents.films import imagination_films, physics_film
+from videosim.agents.fresh import fresh_episodes
 from videosim.agents.gap_figures import arm_figures, seed_rows
-from videosim.agents.gap_report import ARMS, LABELS, arm_rows, bar_rows, summary, tables, training_curves
+from videosim.agents.gap_report import ARMS, LABELS, arm_rows, bar_rows, gap_table, summary, tables, training_curves
 from videosim.agents.learn import PLACES
 from videosim.agents.open_loop import OpenLoop, open_loop
+from videosim.agents.places import model_frames
 from videosim.agents.scoring import Scored, returns, score_arms, score_random
-from videosim.agents.settings import digest
 from videosim.checkpoint import load_checkpoint
-from videosim.config import CollectConfig, GapConfig, WorldConfig
-from videosim.data.collect import collect
-from videosim.data.layout import SCHEMA
-from videosim.envs.physics import PhysicsEnv
+from videosim.config import GapConfig, WorldConfig
 from videosim.envs.twin import check_world, world_of
 from videosim.envs.worlds import COLUMNS, SCORED_BY_SUCCESS
 from videosim.errors import VideoSimError
@@ -33,8 +31,6 @@ from videosim.report import Film, Report, write_report
 from videosim.run import Run
 from videosim.statistics import Estimate, pearson
 from videosim.world_model import WorldModel
-
-HELD_OUT_SEED = 900_001  # of the fresh episodes: no store that a model was trained on is collected with it
 
 
 def main(cfg: GapConfig, run: Run) -> None:
@@ -51,34 +47,32 @@ def main(cfg: GapConfig, run: Run) -> None:
 
     opened = _open_loop(cfg, model, world, run)
     places = [place for place in PLACES if place in cfg.arms]
-    arms = train_arms(model, world, cfg.agent, places, run.seeds, Path(cfg.cache), run)
+    arms = train_arms(model, world, cfg.agent, places, run.seeds, Path(cfg.cache), run, cfg.data)
     with run.progress(cfg.seeds * len(arms), "scoring", "policies") as bar:
         scored = score_arms(arms, model, world, cfg.episodes, cfg.evaluation_seed, bar)
     scored["random"] = score_random(model, world, cfg.episodes, cfg.evaluation_seed, run.seeds)
     looped = _closed_loop(cfg, model, arms["imagination"], run)
+    with run.progress(cfg.seeds, "what makes the gap", "policies") as bar:
+        chain = decompose(arms["imagination"], scored["imagination"], model, world, cfg.evaluation_seed, bar.advance)
 
     figures = arm_figures(scored, COLUMNS.get(world.id, {}), world.id in SCORED_BY_SUCCESS, rng)
     figures |= opened.horizons(rng) | looped.figures(rng) | _own_actions(scored["imagination"], rng)
+    figures |= chain.figures(np.random.default_rng([cfg.seed, 37]))
     run.figures = {name: figure.to_dict() for name, figure in figures.items()}
     run.figure("physics_frames", model_frames(model), unit="frames")
     policies, shown = [arm.policy for arm in arms["imagination"]], run.folder / "videos"
     films = imagination_films(model, world, policies, scored["imagination"], cfg.evaluation_seed, shown)
     trained = {place: scored[place] for place in places}
     films.append(physics_film(model, world, trained, cfg.evaluation_seed, shown))
-    _report(cfg, run, model, arms, scored, opened, looped, films, rng)
-
-
-def model_frames(model: WorldModel) -> int | None:
-    """Physics frames in the store the model was made from, as its card says; None where it does not."""
-    data = model.card.get("Data")
-    frames = data.get("frames") if isinstance(data, dict) else None
-    return int(frames) if isinstance(frames, (int, float)) else None
+    _report(cfg, run, model, arms, scored, opened, looped, chain, films, rng)
 
 
 def _check(cfg: GapConfig) -> None:
     unknown = [name for name in cfg.arms if name not in PLACES]
     if unknown or "imagination" not in cfg.arms:
-        raise VideoSimError(f"arms holds imagination and any of {', '.join(PLACES[1:])}; got {', '.join(cfg.arms)}")
+        raise VideoSimError(f"arms holds imagination and any of {', '.join([*PLACES][1:])}; got {', '.join(cfg.arms)}")
+    if "behaviour-cloning" in cfg.arms and not cfg.data:
+        raise VideoSimError("behaviour-cloning needs the store that the model was made from: give data=<its folder>")
     counts = ("seeds", "episodes", "open_loop_starts", "open_loop_horizon", "context", "lockstep_episodes")
     for name in counts:
         if getattr(cfg, name) < 1:
@@ -86,14 +80,7 @@ def _check(cfg: GapConfig) -> None:
 
 
 def _open_loop(cfg: GapConfig, model: WorldModel, world: WorldConfig, run: Run) -> OpenLoop:
-    """On episodes nobody has trained on: the default mixture, collected here with a seed of its own."""
-    ask = CollectConfig(frames=cfg.held_out_frames, seed=HELD_OUT_SEED)
-    env = PhysicsEnv(world)
-    folder = run.folder / f"held_out-{digest([SCHEMA, world, env.world_spec, ask])}"  # one that was cut off goes on
-    env.close()
-    with run.progress(ask.frames, "held-out episodes", "frames") as bar:
-        store = collect(partial(PhysicsEnv, world), folder, ask, lambda done, total: bar.update(done))
-    episodes = [store.episode(i) for i in range(len(store))]
+    episodes = fresh_episodes(world, cfg.held_out_frames, run)
     longest = max(episode.length for episode in episodes)
     horizon = min(cfg.open_loop_horizon, longest - cfg.context + 1)
     run.say(f"open loop: {cfg.open_loop_starts} starts, {horizon} steps")
@@ -119,6 +106,7 @@ def _report(
     scored: dict[str, list[Scored]],
     opened: OpenLoop,
     looped: ClosedLoop,
+    chain: Chain,
     films: list[Film],
     rng: np.random.Generator,
 ) -> None:
@@ -134,6 +122,12 @@ def _report(
         "rows": seed_rows(scored, ARMS, rng),
         "note": f"{cfg.episodes} paired episodes of each policy; a row without a number is the mean of its policies.",
     }
+    parts = {
+        "title": "What makes the gap: dreamed minus true return",
+        "x_label": "return",
+        "rows": chain_rows(figures),
+        "note": " ".join(["One ingredient after another is exchanged for the model's.", *chain.left_out()]),
+    }
     page = Report(
         f"Imagination against physics: {world}",
         run.result(),
@@ -142,13 +136,18 @@ def _report(
         LABELS,
         {name: bar for name, bar in bars(world).items() if name in figures},
         films,
-        [*training_curves(arms, model.spec, cfg.agent), dots, *looped.plots(), *opened.curves()],
-        tables(model.spec, figures, list(scored), cfg.agent, frames, cfg.seeds, cfg.episodes),
+        [*training_curves(arms, model.spec, cfg.agent), dots, parts, *looped.plots(), *opened.curves()],
+        [
+            *tables(model.spec, figures, list(scored), cfg.agent, frames, cfg.seeds, cfg.episodes),
+            gap_table(figures, chain.left_out()),
+        ],
     )
     write_report(run.folder / "report.html", page)
     run.say(f"report: {run.folder / 'report.html'}")
     columns, rows = arm_rows(figures, list(scored), cfg.agent, frames)
     run.table(f"{world}: {cfg.seeds} seed(s), {cfg.episodes} paired episodes, {cfg.agent.steps:,} steps", columns, rows)
+    parted = gap_table(figures, chain.left_out())
+    run.table(parted.title, parted.columns, parted.rows)
     if bars(world):
         run.table("bars", ("figure", "bar", "value", "lower bound", "verdict"), bar_rows(world, figures))
     run.table("what failed or fell short", ("",), [[line] for line in short] or [["nothing that was asked"]])

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from videosim.agents.learn import PLACES
 from videosim.agents.scoring import Scored, returns
 from videosim.envs.worlds import Column
 from videosim.statistics import Estimate, crossed_bootstrap, iqm, ratio_of_means
 
-NAMES = {"imagination": "imagination", "physics": "physics", "physics-true-state": "true_state", "random": "random"}
+NAMES = {name: place.figure for name, place in PLACES.items()} | {"random": "random"}
 
 
 def arm_figures(

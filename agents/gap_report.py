@@ -9,33 +9,23 @@ import numpy as np
 
 from videosim.agents.arms import Arm
 from videosim.agents.bars import bars, judged, shortfalls
+from videosim.agents.decomposition import LABELS as CHAIN
 from videosim.agents.gap_figures import NAMES
+from videosim.agents.learn import PLACES
 from videosim.config import AgentConfig
 from videosim.report import Table
 from videosim.types import WorldSpec
 
-ARMS = {
-    "imagination": "trained in imagination",
-    "physics": "trained in physics",
-    "physics-true-state": "trained in physics on the true state",
-    "random": "random actions",
-}
-MEASURES = ("return", "success", "time_upright")
+ARMS = {name: place.label for name, place in PLACES.items()} | {"random": "random actions"}
+MEASURES = {"return": "Return in physics", "success": "Success in physics", "time_upright": "Time upright"}
 LABELS = {
-    "return_imagination": "Return in physics, trained in imagination",
-    "return_physics": "Return in physics, trained in physics",
-    "return_true_state": "Return in physics, trained on the true state",
-    "return_random": "Return in physics, random actions",
+    **{
+        f"{measure}_{NAMES[place]}": f"{words}, {label}"
+        for measure, words in MEASURES.items()
+        for place, label in ARMS.items()
+    },
     "return_dreamed": "Return the dream promised",
     "return_dreamed_physics": "Return dreamed of the policy trained in physics",
-    "success_imagination": "Success in physics, trained in imagination",
-    "success_physics": "Success in physics, trained in physics",
-    "success_true_state": "Success in physics, trained on the true state",
-    "success_random": "Success in physics, random actions",
-    "time_upright_imagination": "Time upright, trained in imagination",
-    "time_upright_physics": "Time upright, trained in physics",
-    "time_upright_true_state": "Time upright, trained on the true state",
-    "time_upright_random": "Time upright, random actions",
     "return_ratio": "Return ratio, imagination to physics",
     "return_ratio_normalised": "The same above random",
     "transfer_drop": "Transfer drop, dreamed minus physics",
@@ -46,6 +36,7 @@ LABELS = {
     "physics_frames": "Physics frames that made the model",
     "pearson_r": "Correlation of dreamed and real returns, in lockstep",
     "pearson_r_own_actions": "The same, each side acting for itself",
+    **CHAIN,
 }
 
 
@@ -59,11 +50,9 @@ def arm_rows(
     rows = []
     for place in places:
         name = NAMES[place]
-        own = cfg.steps if place.startswith("physics") else 0
-        through = model_frames if place in ("imagination", "physics") else 0
         cells = [interval(figures.get(f"{m}_{name}")) for m in measures]
         dreamed = figures.get({"imagination": "return_dreamed", "physics": "return_dreamed_physics"}.get(place, ""))
-        frames = None if through is None else own + through
+        frames = PLACES[place].physics_frames(cfg.steps, model_frames) if place in PLACES else 0
         rows.append([ARMS[place], *cells, interval(figures.get(f"return_{name}_iqm")), interval(dreamed), frames])
     return columns, rows
 
@@ -107,13 +96,21 @@ def tables(
     return found
 
 
+def gap_table(figures: Mapping[str, Mapping[str, Any]], left_out: Sequence[str]) -> Table:
+    """The returns and gaps of ``decomposition``; ``left_out``: what could not be measured, in sentences."""
+    rows = [[label, interval(figures[name])] for name, label in CHAIN.items() if name in figures]
+    note = "The gaps add up to the last row. A positive one is return that the ingredient promises too much."
+    return Table("What makes the gap", ("", "return"), rows, " ".join([note, *left_out]))
+
+
 def training_curves(arms: Mapping[str, Sequence[Arm]], spec: WorldSpec, cfg: AgentConfig) -> list[dict[str, Any]]:
     """Mean over seeds, with their least and greatest; as reward per step, because imagined fragments are shorter. Empty
     where no training episode came to its end."""
     x = np.linspace(0, cfg.steps, 51)[1:]
     series = []
     for place, members in arms.items():
-        length = min(cfg.imagined_horizon, spec.horizon) if place == "imagination" else spec.horizon
+        fragments = "imagined_horizon" not in PLACES[place].unread
+        length = min(cfg.imagined_horizon, spec.horizon) if fragments else spec.horizon
         curves = [arm.curve() for arm in members]
         known = [np.interp(x, *curve, left=np.nan) / length for curve in curves if len(curve[0])]
         if known:

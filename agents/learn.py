@@ -1,4 +1,4 @@
-"""Train one SB3 policy, in imagination or in physics: the same algorithm, network, input and number of steps.
+"""Train one SB3 policy in one of the PLACES: the same algorithm, network, input and number of steps.
 
 Only the source of experience differs, so that a difference in the result is the model's doing.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,42 +18,34 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
+from videosim.agents.cloning import BehaviourCloning
+from videosim.agents.places import (
+    BlindImagination,
+    Experience,
+    Imagination,
+    ImaginationByPhysics,
+    Physics,
+    PhysicsAtDataBudget,
+    PhysicsTrueState,
+)
 from videosim.agents.policy import Policy, policy_kwargs
 from videosim.agents.resume import SAVE_EVERY_S, Curve, drop_training, restore_training, save_training
-from videosim.agents.sb3 import ImaginationVecEnv, PhysicsVecEnv
 from videosim.config import AgentConfig, WorldConfig
-from videosim.envs.observations import Filter, Observer, TrueState
-from videosim.envs.pool import PhysicsPool
-from videosim.envs.video_sim import VideoSimVectorEnv
 from videosim.errors import VideoSimError
 from videosim.model_config import to_dict
 from videosim.run import Bar, write_atomically
 from videosim.world_model import WorldModel
 
-PLACES = ("imagination", "physics", "physics-true-state")
-
-
-def training_env(place: str, model: WorldModel, world: WorldConfig, cfg: AgentConfig, seed: int) -> VecEnv:
-    """The experience of one place: ``"imagination"``, ``"physics"`` (the model filters rendered frames), or
-    ``"physics-true-state"`` (the simulator's sensors, the reference no camera gives)."""
-    if place == "imagination":
-        env = VideoSimVectorEnv(
-            num_envs=cfg.envs,
-            checkpoint=model,
-            obs=cfg.obs,
-            horizon=cfg.imagined_horizon,
-            starts=cfg.imagined_starts,
-            max_uncertainty=cfg.max_uncertainty,
-            uncertainty_penalty=cfg.uncertainty_penalty,
-        )
-        rows: VecEnv = ImaginationVecEnv(env, model, cfg.obs)
-        rows.seed(seed)
-        return rows
-    if place not in PLACES:
-        raise VideoSimError(f"train_in must be one of {', '.join(PLACES)}; got {place!r}")
-    observer: Observer = Filter(model, cfg.obs) if place == "physics" else TrueState(model)
-    pool = PhysicsPool(world, cfg.envs, render=observer.needs_frames)
-    return PhysicsVecEnv(pool, observer, model.spec.action, seed)
+_ALL: tuple[Experience | BehaviourCloning, ...] = (
+    Imagination(),
+    Physics(),
+    PhysicsTrueState(),
+    PhysicsAtDataBudget(),
+    BehaviourCloning(),
+    ImaginationByPhysics(),
+    BlindImagination(),
+)
+PLACES = {place.name: place for place in _ALL}
 
 
 def build_algorithm(cfg: AgentConfig, env: VecEnv, seed: int) -> BaseAlgorithm:
@@ -121,16 +114,54 @@ def learn(
     folder: Path,
     bar: Bar,
     enough: float = math.inf,
+    data: str = "",
+    callbacks: Sequence[BaseCallback] = (),
 ) -> Policy:
     """Train a policy in ``place`` and keep it in ``folder`` (with ``curve.json``), for ``cfg.steps`` or until a point
     of its curve reaches ``enough``. A finished one is loaded instead, an interrupted one is continued (PPO) or, said in
-    one sentence, begun again (SAC)."""
+    one sentence, begun again (SAC). ``data``: the folder of the model's store, for a place that learns from it;
+    ``callbacks`` of stable-baselines3 watch the others.
+
+    Raises VideoSimError on an unknown place, or where the model, the settings or ``data`` do not allow it.
+    """
     if (folder / "curve.json").is_file():
         bar.update(bar.total)
         return Policy.load(folder)
+    found = place_of(place)
+    cfg = found.agent(model, cfg)
+    bar.total = cfg.steps
+    if isinstance(found, Experience):
+        policy, curve = _reinforced(found, model, world, cfg, seed, folder, bar, enough, callbacks)
+    else:
+        policy, curve = found.clone(model, cfg, seed, data, bar), []
+    policy.save(folder)
+    steps, returns = [step for step, _ in curve], [value for _, value in curve]
+    write_atomically(folder / "curve.json", json.dumps({"steps": steps, "return": returns}))
+    drop_training(folder)
+    return policy
+
+
+def place_of(name: str) -> Experience | BehaviourCloning:
+    """The place of that name. Raises VideoSimError naming all of them where there is none."""
+    if name not in PLACES:
+        raise VideoSimError(f"train_in must be one of {', '.join(PLACES)}; got {name!r}")
+    return PLACES[name]
+
+
+def _reinforced(
+    place: Experience,
+    model: WorldModel,
+    world: WorldConfig,
+    cfg: AgentConfig,
+    seed: int,
+    folder: Path,
+    bar: Bar,
+    enough: float,
+    callbacks: Sequence[BaseCallback],
+) -> tuple[Policy, Curve]:
     torch.manual_seed(seed)
-    about = {"place": place, "agent": to_dict(cfg), "seed": seed}
-    env = training_env(place, model, world, cfg, seed)
+    about = {"place": place.name, "agent": to_dict(cfg), "seed": seed}
+    env = place.env(model, world, cfg, seed)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # layers this small are done before a second thread has woken
     try:
@@ -144,13 +175,8 @@ def learn(
             env.seed(seed + done)
             torch.manual_seed(seed + done)
         watch = _Watch(bar, max(1, cfg.steps // 50), folder, about, curve, enough)
-        algorithm.learn(max(0, cfg.steps - done), callback=watch, reset_num_timesteps=not done)
+        algorithm.learn(max(0, cfg.steps - done), callback=[watch, *callbacks], reset_num_timesteps=not done)
     finally:
         env.close()
         torch.set_num_threads(threads)
-    policy = Policy.of(algorithm, cfg)
-    policy.save(folder)
-    steps, returns = [step for step, _ in watch.curve], [value for _, value in watch.curve]
-    write_atomically(folder / "curve.json", json.dumps({"steps": steps, "return": returns}))
-    drop_training(folder)
-    return policy
+    return Policy.of(algorithm, cfg), watch.curve

@@ -119,7 +119,7 @@ def open_loop(
     model  anything with spec, encode, start, step, sensors and decode as ``WorldModel`` has them
     Raises VideoSimError when no episode is long enough or the sensors are not the model's.
     """
-    numbers, times = _draw([episode.length for episode in episodes], horizon, context, n, rng)
+    numbers, times = draw_starts([episode.length for episode in episodes], horizon, context, n, rng)
     parts = []
     for i in np.unique(numbers):
         episode = episodes[i]
@@ -186,7 +186,7 @@ def _score(
     return {name: np.stack(values, axis=1) for name, values in columns.items()}
 
 
-def _draw(
+def draw_starts(
     lengths: Sequence[int], horizon: int, context: int, n: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """``n`` (episode, last context frame) pairs, spread over the episodes as evenly as can be."""

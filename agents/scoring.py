@@ -16,6 +16,7 @@ import numpy as np
 
 from videosim.agents.arms import Arm
 from videosim.agents.evaluate import Act, Scores, in_imagination, in_physics, random_policy
+from videosim.agents.learn import PLACES
 from videosim.agents.settings import digest
 from videosim.config import WorldConfig
 from videosim.envs.observations import Observer, TrueState
@@ -46,7 +47,7 @@ def score_arm(arm: Arm, model: WorldModel, world: WorldConfig, episodes: int, se
     stored = _read(path)
     if stored is None:
         scores, actions = _acted(arm.policy.act, arm.observer(model), model, world, episodes, seed)
-        sees = arm.place != "physics-true-state"
+        sees = PLACES[arm.place].through_model
         stored = Scored(
             scores,
             actions,

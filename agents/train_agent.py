@@ -6,13 +6,12 @@ The policy, its learning curve and the returns of every scored episode stay in t
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import torch
 
 from videosim.agents.evaluate import in_imagination, in_physics
-from videosim.agents.learn import PLACES, learn
+from videosim.agents.learn import learn, place_of
 from videosim.agents.policy import Policy
 from videosim.agents.settings import fingerprint, keep_settings
 from videosim.checkpoint import load_checkpoint
@@ -41,19 +40,17 @@ def train_and_score(cfg: AgentCommandConfig, model: WorldModel, world: WorldConf
 
     Raises VideoSimError on bad settings, another physics than the model's, or a folder made with other settings.
     """
-    if cfg.train_in not in PLACES:
-        raise VideoSimError(f"train_in must be one of {', '.join(PLACES)}; got {cfg.train_in!r}")
+    place = place_of(cfg.train_in)
     if cfg.episodes < 1:
         raise VideoSimError(f"a score needs at least one episode; got episodes={cfg.episodes}")
     check_world(model, world)
-    # The true state is what the sensors show, whatever the agent reads elsewhere.
-    agent = replace(cfg.agent, obs="state") if cfg.train_in == "physics-true-state" else cfg.agent
+    agent = place.agent(model, cfg.agent)
     settings = {"model": fingerprint(model), "train_in": cfg.train_in, "agent": agent, "seed": cfg.seed}
-    keep_settings(run.folder, settings)
+    keep_settings(run.folder, settings | ({"data": cfg.data} if cfg.data else {}))
 
     with run.progress(agent.steps, f"{agent.algorithm} in {cfg.train_in}", "steps") as bar:
-        policy = learn(cfg.train_in, model, world, agent, cfg.seed, run.folder / "policy", bar)
-    score(policy, model, world, cfg.train_in == "physics-true-state", cfg.episodes, run)
+        policy = learn(cfg.train_in, model, world, agent, cfg.seed, run.folder / "policy", bar, data=cfg.data)
+    score(policy, model, world, not place.through_model, cfg.episodes, run)
     run.figure("steps", agent.steps)
 
 

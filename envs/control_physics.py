@@ -1,4 +1,7 @@
-"""Controls in which the wrong thing happens: actions, physics, objects, memory or rewards of push are edited."""
+"""Controls in which the wrong thing happens: actions, physics, objects, memory or rewards are edited.
+
+What is done to actions, and ``freeze``, is done to any scene; the rest is done to push.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from videosim.envs.faults import Before, Fault, FaultySource
-from videosim.envs.push import OBJECTS, PushSource
+from videosim.envs.push import OBJECTS
 
 import mujoco  # isort: skip
 
@@ -70,14 +73,13 @@ def attenuated(factor: float = 0.75) -> Fault:
 
 def lag(steps: float = 2) -> Fault:
     """Actions take effect ``steps`` frames late; A3 must see it, by the latency."""
-    size = PushSource.action.size
 
     def actions(world: FaultySource, action: np.ndarray) -> np.ndarray:
         queue = np.append(world.own, action)
-        world.own[:] = queue[size:]
-        return queue[:size]
+        world.own[:] = queue[len(action) :]
+        return queue[: len(action)]
 
-    return Fault(actions=actions, numbers=int(steps) * size)
+    return Fault(actions=actions, past=int(steps))
 
 
 def retrieval(levels: float = 9) -> Fault:

@@ -1,8 +1,9 @@
-"""The control zoo: worlds broken in one known way each, opened as ``control:<name>``, on the push scene.
+"""The control zoo: worlds broken in one known way each, opened as ``control:<name>`` on the push scene and as
+``control:<scene>.<name>`` on another.
 
 They are the negative and positive controls of the audits: each says what is broken and which audit must see it. They
 live beside the physics and not among the audits because ``load_world`` opens them by name for every command, and
-``envs`` may not import ``audits``. A number after a name is its parameter (``lag2``, ``vanish20``, ``attenuated0.5``).
+``envs`` may not import ``audits``. A number after a name is its parameter (``lag2``, ``driving.attenuated0.5``).
 """
 
 from __future__ import annotations
@@ -10,36 +11,51 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from videosim.envs import control_driving as driving
 from videosim.envs import control_physics as physics
 from videosim.envs import control_pictures as pictures
 from videosim.envs.faults import Fault, FaultySource
-from videosim.envs.push import PushSource
+from videosim.envs.sources import own_scene
 from videosim.errors import VideoSimError
 
-CONTROLS: dict[str, Callable[..., Fault]] = {
-    make.__name__: make
-    for make in (
-        *(physics.oracle, pictures.noise, pictures.blur, pictures.codec),
-        *(physics.freeze, physics.blind, physics.inverted, physics.attenuated, physics.lag),
-        *(physics.wrong_physics, physics.half_gravity),
-        *(physics.swap, physics.vanish, pictures.duplicate, pictures.recolour),
-        *(physics.occlusion_reset, physics.context_limited, physics.state_reset),
-        *(pictures.warp, physics.retrieval, physics.reward_bug, physics.optimist),
-        *(physics.drift, pictures.mid_collapse),
-    )
-}
-NAME = re.compile(r"(?P<kind>[a-z_]+?)(?P<number>\d+(\.\d+)?)?(@(?P<checkpoint>.+))?")
+Zoo = dict[str, Callable[..., Fault]]
+
+
+def _named(*faults: Callable[..., Fault]) -> Zoo:
+    return {make.__name__: make for make in faults}
+
+
+ANYWHERE = _named(
+    *(physics.oracle, pictures.noise, pictures.blur, pictures.codec),
+    *(physics.freeze, physics.blind, physics.inverted, physics.attenuated, physics.lag),
+)
+CONTROLS = ANYWHERE | _named(  # of push
+    *(physics.wrong_physics, physics.half_gravity),
+    *(physics.swap, physics.vanish, pictures.duplicate, pictures.recolour),
+    *(physics.occlusion_reset, physics.context_limited, physics.state_reset),
+    *(pictures.warp, physics.retrieval, physics.reward_bug, physics.optimist),
+    *(physics.drift, pictures.mid_collapse),
+)
+ZOOS: dict[str, Zoo] = {"push": CONTROLS, "driving": ANYWHERE | _named(driving.straight_slow)}
+NAME = re.compile(
+    r"((?P<scene>[a-z-]+)\.)?(?P<kind>[a-z_]+?)(?P<number>\d+(\.\d+)?)?(@(?P<checkpoint>.+))?",
+)
 
 
 def make_control(name: str) -> FaultySource:
-    """The control ``<kind>``, ``<kind><number>`` or ``codec@<checkpoint>``; VideoSimError where there is none."""
+    """The control ``<kind>``, ``<kind><number>`` or ``codec@<checkpoint>``, after ``<scene>.`` where that is not push;
+    VideoSimError where there is none."""
     match = NAME.fullmatch(name)
-    if match is None or match["kind"] not in CONTROLS:
-        raise VideoSimError(f"there is no control {name!r}; choose {', '.join(sorted(CONTROLS))}")
-    make, number, checkpoint = CONTROLS[match["kind"]], match["number"], match["checkpoint"]
+    scene = (match["scene"] if match else None) or "push"
+    zoo = ZOOS.get(scene)
+    if zoo is None:
+        raise VideoSimError(f"there are no controls of a scene {scene!r}; choose {', '.join(ZOOS)}")
+    if match is None or match["kind"] not in zoo:
+        raise VideoSimError(f"there is no control {name!r}; choose {', '.join(sorted(zoo))}")
+    make, number, checkpoint = zoo[match["kind"]], match["number"], match["checkpoint"]
     if (make is pictures.codec) != (checkpoint is not None):
         raise VideoSimError("the control codec, and no other, names a model: write control:codec@<checkpoint>")
     given = [checkpoint] if checkpoint else [float(number)] if number else []
     if number and (checkpoint or not make.__defaults__):
         raise VideoSimError(f"the control {match['kind']} takes no number; write control:{match['kind']}")
-    return FaultySource(PushSource(), make(*given), "push")
+    return FaultySource(own_scene(scene), make(*given), scene)

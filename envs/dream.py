@@ -43,13 +43,18 @@ class Rules:
     uncertainty_penalty: float = 0.0
 
 
-def as_model(checkpoint: str | Path | WorldModel, device: str = "cpu") -> WorldModel:
-    """A loaded model as it is (and where it is); a bundled model's name or a folder is loaded to ``device``."""
-    if isinstance(checkpoint, WorldModel):
-        return checkpoint.eval()
-    if not isinstance(checkpoint, (str, Path)):
+def as_model(
+    checkpoint: str | Path | WorldModel, device: str = "cpu", embodiment: str | int | None = None
+) -> WorldModel:
+    """A loaded model as it is (and where it is); a bundled model's name or a folder is loaded to ``device``. It acts as
+    ``embodiment``, by name or number; None: as the body it is, the first of one just loaded."""
+    if isinstance(checkpoint, (str, Path)):
+        model = load_checkpoint(checkpoint, device)
+    elif isinstance(checkpoint, WorldModel):
+        model = checkpoint.eval()
+    else:
         raise VideoSimError(f"checkpoint is a model's name, a folder or a WorldModel; got {type(checkpoint).__name__}")
-    return load_checkpoint(checkpoint, device)
+    return model if embodiment is None else model.embodied(embodiment)
 
 
 class Dream:
@@ -61,6 +66,13 @@ class Dream:
 
     def __init__(self, model: WorldModel, rows: int, rules: Rules, starts: Starts) -> None:
         self.model, self.rules, self.starts, self.spec = model, rules, starts, model.spec
+        body = model.embodiments[model.body]
+        if not body.actions:
+            others = ", ".join(other.name for other in model.embodiments if other.actions)
+            raise VideoSimError(
+                f"the recordings of {body.name} have no actions, so it cannot be steered; begin from its clips, by "
+                f"reset(options={{'context': i}}), as another embodiment: {others}"
+            )
         self.rows = _whole("the number of environments", rows)
         if rules.obs not in OBSERVATIONS:
             raise VideoSimError(f"obs must be one of {', '.join(OBSERVATIONS)}; got {rules.obs!r}")
@@ -179,7 +191,7 @@ def _limit(wanted: float | str | None, model: WorldModel) -> float:
         raise VideoSimError(f"max_uncertainty is None, a number from 0 or {CALIBRATED!r}; got {wanted!r}")
     if not isinstance(wanted, str):
         return _number("max_uncertainty", wanted)
-    section = model.card.get("Uncertainty")
+    section = model.card.get(model.titled("Uncertainty"))
     if not isinstance(section, dict) or "threshold" not in section:
         raise VideoSimError(
             "max_uncertainty='calibrated' needs a threshold in the model card, and this checkpoint has none; "

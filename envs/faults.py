@@ -7,7 +7,7 @@ the zoo of named faults is ``controls.py``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,8 @@ class Fault:
     motion   ``(world, before)``, edits ``world.data`` after each step
     picture  ``(world, draw) -> uint8 (H, W, 3)``, the frame that is shown; what it moves or paints it puts back
     reward   ``(world, reward, info) -> (reward, info)``
-    numbers  length of ``world.own``, the fault's own memory, zero at the start of an episode
+    past     how many of the latest actions the fault remembers
+    numbers  length of what else it remembers; together they are ``world.own``, zero at the start of an episode
     """
 
     actions: Callable[[FaultySource, np.ndarray], np.ndarray] | None = None
@@ -44,48 +45,63 @@ class Fault:
     motion: Callable[[FaultySource, Before], None] | None = None
     picture: Callable[[FaultySource, Draw], np.ndarray] | None = None
     reward: Callable[[FaultySource, float, dict[str, Any]], tuple[float, dict[str, Any]]] | None = None
+    past: int = 0
     numbers: int = 0
 
 
 class FaultySource:
-    """``source`` with ``fault``. ``of`` names the healthy world; ``memory`` is [seed, steps, the fault's own]."""
+    """``source`` with ``fault``. ``of`` names the healthy world; ``memory`` is [the source's own, seed, steps, the
+    fault's own], of which the first ``shared`` are the healthy world's too."""
 
     def __init__(self, source: Source, fault: Fault, of: str) -> None:
         self._source, self._fault, self.of = source, fault, of
         self.model, self.data = source.model, source.data
         self.action, self.dt_s, self.derived = source.action, source.dt_s, source.derived
-        self.knowledge = getattr(source, "knowledge", None)
-        self.memory = np.zeros(2 + fault.numbers)
+        known = getattr(source, "knowledge", None)
+        if known is not None:  # what is read off the physics is read off the source that knows it
+            read, wide = known.read, known.wide
+            known = replace(known, read=lambda _: read(source), wide=lambda _, rng: wide(source, rng))
+        self.knowledge = known
+        inner = getattr(source, "memory", np.zeros(0))
+        self.shared = len(inner)
+        self.memory = np.concatenate([inner, np.zeros(2 + fault.past * source.action.size + fault.numbers)])
+        if self.shared:
+            source.memory = self.memory[: self.shared]  # type: ignore[attr-defined]  # one memory, saved as a whole
         if fault.scene is not None:
             fault.scene(self.model)
             mujoco.mj_setConst(self.model, self.data)  # what follows from masses and inertias
 
     @property
+    def source(self) -> Any:
+        """The healthy physics, for faults that know what it is."""
+        return self._source
+
+    @property
     def steps(self) -> int:
         """Control steps since the episode began."""
-        return int(self.memory[1])
+        return int(self.memory[self.shared + 1])
 
     @property
     def own(self) -> np.ndarray:
         """The fault's own memory, a view."""
-        return self.memory[2:]
+        return self.memory[self.shared + 2 :]
 
     def rng(self, step: int) -> np.random.Generator:
         """The random numbers of one step of this episode: a function of seed and step, so that a branch repeats
         them."""
-        return np.random.default_rng([int(self.memory[0]), step])
+        return np.random.default_rng([int(self.memory[self.shared]), step])
 
     def begin(self, seed: int) -> None:
         self._source.begin(seed)
-        self.memory[:] = 0.0
-        self.memory[0] = seed
+        self.memory[self.shared :] = 0.0
+        self.memory[self.shared] = seed
 
     def advance(self, action: np.ndarray) -> tuple[float, bool, dict[str, Any]]:
         if self._fault.actions is not None:
             action = self._fault.actions(self, action).astype(np.float32)
         before = Before(self.data.qpos.copy(), self.data.qvel.copy())
         reward, over, info = self._source.advance(action)
-        self.memory[1] += 1
+        self.memory[self.shared + 1] += 1
         if self._fault.motion is not None:
             self._fault.motion(self, before)
             settle(self.model, self.data)
@@ -98,4 +114,6 @@ class FaultySource:
 
     def look(self, draw: Draw) -> np.ndarray:
         """The frame that this world shows, uint8 (H, W, 3)."""
-        return draw() if self._fault.picture is None else self._fault.picture(self, draw)
+        look = getattr(self._source, "look", None)
+        show = draw if look is None else lambda: look(draw)
+        return show() if self._fault.picture is None else self._fault.picture(self, show)

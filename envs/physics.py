@@ -29,7 +29,7 @@ OBSERVATIONS = ("state", "pixels", "dict")
 
 def load_world(name: str) -> WorldConfig:
     """The configuration of a world: a name in ``configs/world``, any ``dm_control:x-y`` or ``gymnasium:Id-v5``, or a
-    ``control:name``, which is seen and controlled like the world it breaks."""
+    ``control:name`` or ``perturbed:name``, which is seen and controlled like the world it changes."""
     folder = files("videosim.configs") / "world"
     if ":" not in name:
         path = folder / f"{name}.yaml"
@@ -46,7 +46,7 @@ def load_world(name: str) -> WorldConfig:
         if unknown:
             raise VideoSimError(f"the world file of {name!r} has an unknown setting {sorted(unknown)[0]!r}; remove it")
         return WorldConfig(**values)
-    if name.startswith("control:"):
+    if name.startswith(("control:", "perturbed:")):
         return replace(load_world(make_source(name).of), name=name, id=name)  # type: ignore[attr-defined]
     repeat = int(np.clip(round(1.0 / RATE_HZ / make_source(name).dt_s), 1, 4))
     return WorldConfig(name=name, id=name, action_repeat=repeat)
@@ -172,19 +172,19 @@ class PhysicsEnv(gymnasium.Env):
     def restore(self, state: np.ndarray) -> None:
         """Undo everything since ``save``: the same actions then give the same frames, rewards and sensors, bitwise.
 
-        A state without a memory (that of the world a control breaks) leaves the memory as it is."""
+        A state of the world that a control breaks lacks the memory of the fault, which is then left as it is."""
         state = np.asarray(state, np.float64)
         model, data = self._source.model, self._source.data
         views, size = self._views(), mujoco.mj_stateSize(model, FULL)
         expected = 1 + sum(view.size for view in views) + size
-        if state.shape not in ((expected,), (expected + self._memory.size,)) or not np.isfinite(state).all():
+        remembered = {0, getattr(self._source, "shared", 0), self._memory.size}
+        if state.shape not in [(expected + size,) for size in remembered] or not np.isfinite(state).all():
             raise VideoSimError(
                 f"a state of {self.world.name} has {expected + self._memory.size} finite numbers; got shape "
                 f"{state.shape}: restore only what save() of the same world returned"
             )
         state, memory = state[:expected], state[expected:]
-        if memory.size:
-            self._memory[:] = memory
+        self._memory[: memory.size] = memory
         self._steps = int(state[0])
         parts = np.split(state[1:-size], np.cumsum([view.size for view in views])[:-1]) if views else []
         varied = len(self._varied)
@@ -192,6 +192,12 @@ class PhysicsEnv(gymnasium.Env):
         mujoco.mj_setState(model, data, state[-size:], FULL)
         settle(model, data)
         _write(views[varied:], parts[varied:])  # last: settling would bring lagging fields up to date
+        self._picture = None
+
+    def place(self, put: Callable[[mujoco.MjModel, mujoco.MjData], None]) -> None:
+        """Let ``put`` write another state into model and data; what follows from it is then computed anew."""
+        put(self._source.model, self._source.data)
+        settle(self._source.model, self._source.data)
         self._picture = None
 
     def scripted(self, rng: np.random.Generator, skill: float) -> Behaviour | None:

@@ -38,9 +38,14 @@ class PoolStep:
 
 
 class PhysicsPool:
-    """``count`` environments of ``world`` in ``workers`` processes (0: one a core, never more than environments)."""
+    """``count`` environments of ``world`` in ``workers`` processes (0: one a core, never more than environments).
 
-    def __init__(self, world: WorldConfig, count: int, render: bool, workers: int = 0) -> None:
+    ``starts``: physics states ``(n, P)`` of which every episode begins from one at random; None: as the task begins.
+    """
+
+    def __init__(
+        self, world: WorldConfig, count: int, render: bool, workers: int = 0, starts: np.ndarray | None = None
+    ) -> None:
         self.count = count
         workers = min(workers or os.cpu_count() or 1, count)
         context = multiprocessing.get_context("spawn")  # a renderer's context does not survive a fork
@@ -49,7 +54,7 @@ class PhysicsPool:
         self._processes = []
         for rows in self._rows:
             ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs, world, len(rows), render), daemon=True)
+            process = context.Process(target=_serve, args=(theirs, world, len(rows), render, starts), daemon=True)
             process.start()
             theirs.close()
             self._pipes.append(ours)
@@ -95,7 +100,7 @@ class PhysicsPool:
             process.join()
 
 
-def _serve(pipe: Connection, world: WorldConfig, count: int, render: bool) -> None:
+def _serve(pipe: Connection, world: WorldConfig, count: int, render: bool, starts: np.ndarray | None) -> None:
     """A worker: ``count`` environments driven by messages from ``pipe``."""
     # One drawing thread a process: the processes are the parallelism.
     os.environ.setdefault("LP_NUM_THREADS", "0")
@@ -103,6 +108,12 @@ def _serve(pipe: Connection, world: WorldConfig, count: int, render: bool) -> No
         from videosim.envs.physics import PhysicsEnv
 
         envs = [PhysicsEnv(world) for _ in range(count)]
+
+        def begin(env: PhysicsEnv, seed: int | None = None) -> None:
+            env.reset(seed=seed)
+            if starts is not None:
+                env.reset(options={"state": starts[env.np_random.integers(len(starts))]})
+
         look: Callable[[Any], np.ndarray | None] = (lambda env: env.render()) if render else (lambda env: None)
         while True:
             kind, value = pipe.recv()
@@ -110,7 +121,7 @@ def _serve(pipe: Connection, world: WorldConfig, count: int, render: bool) -> No
             final: dict[int, tuple[np.ndarray | None, np.ndarray]] = {}
             if kind == "reset":
                 for env, seed in zip(envs, value, strict=True):
-                    env.reset(seed=seed)
+                    begin(env, seed)
                 results = [(0.0, False, False, False)] * count
             else:
                 for row, (env, action) in enumerate(zip(envs, value, strict=True)):
@@ -118,7 +129,7 @@ def _serve(pipe: Connection, world: WorldConfig, count: int, render: bool) -> No
                     results.append((reward, terminated, truncated, bool(info.get("success", False))))
                     if terminated or truncated:
                         final[row] = (look(env), env.sensors())
-                        env.reset()
+                        begin(env)
             rewards, over, timed_out, success = (np.array(column) for column in zip(*results, strict=True))
             pictures = [look(env) for env in envs]
             step = PoolStep(

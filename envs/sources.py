@@ -165,7 +165,20 @@ def control(name: str) -> Source:
     return make_control(name)
 
 
-MAKERS = {"dm_control": DmControlSource, "gymnasium": GymnasiumSource, "videosim": own_scene, "control": control}
+def perturbed(name: str) -> Source:
+    """A world whose physics is off by a known amount, imported only when it is asked for."""
+    from videosim.envs.perturbed import make_perturbed
+
+    return make_perturbed(name)
+
+
+MAKERS = {
+    "dm_control": DmControlSource,
+    "gymnasium": GymnasiumSource,
+    "videosim": own_scene,
+    "control": control,
+    "perturbed": perturbed,
+}
 
 
 def make_source(world_id: str) -> Source:

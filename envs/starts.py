@@ -32,7 +32,7 @@ class Starts:
         if kind not in STARTS:
             raise VideoSimError(f"starts must be one of {', '.join(STARTS)}; got {kind!r}")
         self.model, self.kind = model, kind
-        self._store = None if data is None else EpisodeStore.open(data, model.spec)
+        self._store = None if data is None else _log(data, model)
         self._absorbed: State | None = None
 
     def __len__(self) -> int:
@@ -85,8 +85,9 @@ class Starts:
 
     def _drawn(self) -> np.ndarray:
         """Numbers of the clips that a start is drawn from."""
-        task = self.clips().task.cpu().numpy()
-        numbers = np.flatnonzero(task == (self.kind == "task"))
+        clips = self.clips()
+        own = (clips.embodiment == self.model.body) & (clips.task == (self.kind == "task"))
+        numbers = np.flatnonzero(own.cpu().numpy())
         if not len(numbers):
             raise VideoSimError(
                 f"none of this model's start clips is of the kind {self.kind!r}; take the other of "
@@ -100,8 +101,10 @@ class Starts:
         if self._absorbed is None:
             clips, device = self.clips(), self.model.device
             parts = [
-                self.model.start(latents.to(device), actions.to(device))
-                for latents, actions in zip(clips.latents.split(CHUNK), clips.actions.split(CHUNK), strict=True)
+                self.model.start(*(tensor.to(device) for tensor in some))
+                for some in zip(
+                    *(t.split(CHUNK) for t in (clips.latents, clips.actions, clips.embodiment)), strict=True
+                )
             ]
             self._absorbed = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
         return self._absorbed
@@ -118,8 +121,10 @@ class Starts:
         if t >= len(frames):
             raise VideoSimError(f"episode {episode} has frames 0 to {len(frames) - 1}; there is no frame {t}")
         first = max(0, t + 1 - (self.clips().latents.shape[1] if len(self) else CLIP_FRAMES))
-        actions = self._store.column("actions", episode)[first:t]
-        return self._absorb(np.array(frames[first : t + 1]), self.model.spec.action.normalise(actions))
+        spec, own = self.model.spec.action, self._store.world.action.names
+        actions = np.zeros((t - first, spec.size), np.float32)
+        actions[:, [spec.names.index(name) for name in own]] = self._store.column("actions", episode)[first:t]
+        return self._absorb(np.array(frames[first : t + 1]), spec.normalise(actions))
 
     def _from_frames(self, options: Mapping[str, Any]) -> State:
         spec = self.model.spec
@@ -145,3 +150,10 @@ class Starts:
         """The state ``(1, …)`` after ``frames`` uint8 ``(K, H, W, 3)`` and normalised ``actions`` ``(K-1, A)``."""
         latents = self.model.encode(torch.from_numpy(np.ascontiguousarray(frames)))
         return self.model.start(latents[None], torch.from_numpy(actions)[None].to(self.model.device))
+
+
+def _log(folder: str | Path, model: WorldModel) -> EpisodeStore:
+    """The store in ``folder``, of the model's world or of what its present body has of it."""
+    store, body = EpisodeStore.open(folder), model.embodiments[model.body]
+    part = store.world.frame == model.spec.frame and store.world.action.names == body.actions
+    return store if part and len(model.embodiments) > 1 else EpisodeStore.open(folder, model.spec)

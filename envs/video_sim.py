@@ -46,6 +46,9 @@ class VideoSimEnv(gymnasium.Env):
     data                 folder of an episode store, for starts from a log
     starts               where an episode begins when ``reset`` is not told: "data", anywhere in the training data, or
                          "task", as the task itself begins
+    embodiment           of a model of several stores: whose actions these are and whose clips an episode begins from,
+                         by name or number; None: the first. It is not paid where its store knew no task: such rewards
+                         are what the others' task makes of its pictures
 
     Actions are in the world's units. ``terminated`` is learned; ``truncated`` is the horizon or the uncertainty limit.
     ``info``: "uncertainty", the expected state error as a fraction of the sensors' range (0 at a start), and
@@ -66,9 +69,10 @@ class VideoSimEnv(gymnasium.Env):
         uncertainty_penalty: float = 0.0,
         data: str | Path | None = None,
         starts: str = "data",
+        embodiment: str | int | None = None,
     ) -> None:
         self.render_mode = _check_render_mode(render_mode)
-        self.model = as_model(checkpoint, device)
+        self.model = as_model(checkpoint, device, embodiment)
         rules = Rules(obs, horizon, max_uncertainty, uncertainty_penalty)
         self._dream = Dream(self.model, 1, rules, Starts(self.model, data, starts))
         self.world_spec = self.model.spec
@@ -143,9 +147,10 @@ class VideoSimVectorEnv(gymnasium.vector.VectorEnv):
         uncertainty_penalty: float = 0.0,
         data: str | Path | None = None,
         starts: str = "data",
+        embodiment: str | int | None = None,
     ) -> None:
         self.render_mode = _check_render_mode(render_mode)
-        self.model = as_model(checkpoint, device)
+        self.model = as_model(checkpoint, device, embodiment)
         rules = Rules(obs, horizon, max_uncertainty, uncertainty_penalty)
         self._dream = dream = Dream(self.model, num_envs, rules, Starts(self.model, data, starts))
         self._rngs = [seeding.np_random()[0] for _ in range(num_envs)]

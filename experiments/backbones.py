@@ -144,7 +144,7 @@ class Comparison:
         folder = self.out / f"tokenizer-{name}"
 
         def fitted(model: WorldModel, steps: int, run: Run) -> object:
-            return train.train_tokenizer(model, replace(cfg, seed=0, tokenizer_steps=steps), self.train, run)
+            return train.train_tokenizer(model, replace(cfg, seed=0, tokenizer_steps=steps), [self.train], run)
 
         def fresh(seed: int) -> WorldModel:
             torch.manual_seed(seed)
@@ -166,7 +166,7 @@ class Comparison:
         self.train.latents, self.test.latents = latents["train"], latents["test"]
         model = fresh(seed)
         model.tokenizer.load_state_dict(load_file(folder / "tokenizer.safetensors"))
-        train._set_scales(model, self.train)
+        train._set_scales(model, [self.train])
         return model
 
     def cell(self, kind: str, seed: int, fraction: float) -> Cell:
@@ -177,13 +177,13 @@ class Comparison:
         model = self.tokenized(kind, seed)
 
         def first(model: WorldModel, steps: int, run: Run) -> object:
-            return train.train_transition(model, replace(cfg, transition_steps=steps), self.train, run)
+            return train.train_transition(model, replace(cfg, transition_steps=steps), [self.train], run)
 
         def rest(model: WorldModel, steps: int, run: Run) -> object:
-            return train.train_dynamics(model, replace(cfg, dynamics_steps=steps), self.train, self.test, run)
+            return train.train_dynamics(model, replace(cfg, dynamics_steps=steps), [self.train], [self.test], run)
 
         def last(model: WorldModel, steps: int, run: Run) -> object:
-            return train_painter(model, replace(cfg, painter_steps=steps), self.train, run)
+            return train_painter(model, replace(cfg, painter_steps=steps), [self.train], run)
 
         stages = {"transition": first, "dynamics": rest, "painter": last}
         moved = FIRST if model.dynamics.transition is not None and self.world.sensors.size else 0.0

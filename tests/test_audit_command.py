@@ -20,7 +20,9 @@ from videosim.cli import main
         (["checkpoint='push,push'"], "two different ones side by side"),
         (["size=enormous"], "no size 'enormous'"),
         (["bars=no/such/file.yaml"], "cannot be read"),
-        (["checkpoint=cartpole-swingup"], "not a world of the push scene: its action"),
+        (["checkpoint=cartpole-swingup"], "no audits for the world 'cartpole-swingup'; there are for push, driving"),
+        (["checkpoint=push", "world=driving"], "one world is audited at a time; got push and driving"),
+        (["world=driving", "controls=[swap]"], "a control 'swap'"),
     ],
 )
 def test_bad_input_is_one_sentence(

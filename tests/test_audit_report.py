@@ -17,6 +17,7 @@ from videosim.audit_films import BRANCHES_SCALE, branch_film, break_film, by_bre
 from videosim.audit_page import page, words
 from videosim.audit_tables import verdicts
 from videosim.audits.audit import Bench
+from videosim.audits.catalogue import SCENES
 from videosim.audits.identity import draw_case, first_break
 from videosim.audits.instrument import Instrument
 from videosim.audits.intervention import first_fork
@@ -32,6 +33,13 @@ from videosim.video import EDGE, GAP, LABEL_HEIGHT, MAX_BYTES, RED, SCALE, mp4_b
 
 BARS = load_bars("smoke")
 WANTED = {"oracle": {"A1": PASS, "A3": PASS, "A6": PASS}, "lag": {"A1": PASS, "A3": FAIL}}
+
+
+class SCENE:
+    """Push, with a smaller matrix."""
+
+    audits = SCENES["push"].audits
+    expected = staticmethod(lambda: WANTED)
 
 
 def report(said: dict[str, str], notes: dict[str, str] | None = None) -> dict[str, Any]:
@@ -67,7 +75,13 @@ def measured(**changes: Any) -> dict[str, Any]:
     }
     run = {
         **{"command": "audit", "figures": {"cai4_h16": {"value": 0.5, "low": 0.4, "high": 0.6, "n": 6, "unit": ""}}},
-        **{"size": "smoke", "bars_sha256": BARS.sha256, "scene_sha256": "of-the-scene", "weights": {"push": "w"}},
+        **{
+            "scene": "push",
+            "size": "smoke",
+            "bars_sha256": BARS.sha256,
+            "scene_sha256": "of-the-scene",
+            "weights": {"push": "w"},
+        },
         **{"worlds": worlds, "differences": {}, "controls": ["oracle", "lag"], "controls_wrong": [], "graded": []},
     }
     return copy.deepcopy(run | changes)
@@ -76,7 +90,7 @@ def measured(**changes: Any) -> dict[str, Any]:
 def shown(run: dict[str, Any]) -> str:
     judged = score({name: verdicts(run["worlds"][name]) for name in run["controls"]}, WANTED)
     claims = [claim for claim in load_claims() if claim.model in run["weights"]]
-    return render(page(run, WANTED, judged, BARS, join(claims, [run], BARS.sha256), []))
+    return render(page(run, SCENE, judged, BARS, join(claims, [run]), []))
 
 
 def section(text: str, title: str) -> str:

@@ -11,17 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videosim.audits import coherence, doses, identity, intervention, lasting, permanence, rewards, successor
-from videosim.audits.catalogue import AUDITS
+from videosim.audits.catalogue import SCENES
 from videosim.audits.exam import Report
 from videosim.audits.journeys import Journey, Travelled
-from videosim.audits.matrix import expected, score
+from videosim.audits.matrix import score
 from videosim.audits.push_reader import PushReader, Reading
 from videosim.audits.push_scene import ARENA_M, NAMES
 from videosim.audits.survival import kaplan_meier, mean_share, wilson
 from videosim.audits.truth import Moments
 from videosim.audits.verdict import FAIL, INCONCLUSIVE, PASS, Bar, Finding, Result, judge, load_bars
 from videosim.audits.world import PhysicsWorld, Start
-from videosim.envs.controls import CONTROLS
+from videosim.envs.controls import ZOOS
 from videosim.errors import VideoSimError
 from videosim.statistics import Estimate
 
@@ -294,26 +294,29 @@ def test_the_n_that_is_wanted_settles_it(value, down, up, n, bar):
         assert bar.judge(Estimate(value, value - down * shrunk, value + up * shrunk, n)) != INCONCLUSIVE
 
 
+@pytest.mark.parametrize("scene", SCENES)
 @pytest.mark.parametrize("size", ["smoke", "quick", "standard"])
-def test_no_size_moves_a_limit(size):
-    full, other = load_bars("full"), load_bars(size)
+def test_no_size_moves_a_limit(size, scene):
+    full, other = load_bars("full", scene=scene), load_bars(size, scene=scene)
     assert full.sha256 == other.sha256 and full.sizes.keys() == other.sizes.keys()
     for audit, rows in full.audits.items():
         for name, bar in rows.items():
             assert other.audits[audit][name].limits == bar.limits
 
 
-def test_every_audit_has_bars_a_row_in_the_matrix_and_gates_before_it():
-    order = list(AUDITS)
-    assert set(load_bars("full").audits) == {"A0", *order}
-    for name, audit in AUDITS.items():
-        verdicts = {cells[name] for cells in expected().values() if name in cells}
+@pytest.mark.parametrize("scene", SCENES.values(), ids=list(SCENES))
+def test_every_audit_has_bars_a_row_in_the_matrix_and_gates_before_it(scene):
+    assert set(load_bars("full", scene=scene.name).audits) == {"A0", *scene.audits}
+    for name, audit in scene.audits.items():
+        verdicts = {cells[name] for cells in scene.expected().values() if name in cells}
         assert verdicts == {PASS, FAIL}, f"{name} is never seen to tell a broken world from a sound one"
-        assert all(gate in AUDITS for gate in audit.gate)
+        assert all(gate in scene.audits for gate in audit.gate)
+    assert set(scene.few) <= set(scene.expected())
 
 
 def test_the_matrix_speaks_of_every_control():
-    assert set(expected()) == set(CONTROLS) - {"codec"}
+    assert set(SCENES["push"].expected()) == set(ZOOS["push"]) - {"codec"}
+    assert set(SCENES["driving"].expected()) == set(ZOOS["driving"]) - {"codec", "noise", "blur"}
 
 
 def test_the_score_of_the_audits():

@@ -5,22 +5,25 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 
 import pytest
 
-from videosim.audits import exam as exam_module
 from videosim.audits import identity
+from videosim.audits.catalogue import SCENES
 from videosim.audits.exam import Exam
-from videosim.audits.matrix import examine_control, expected, score
+from videosim.audits.matrix import examine_control, score
 from videosim.audits.severity import LADDERS, RANKED, climb
 from videosim.audits.verdict import FAIL, INCONCLUSIVE, PASS
 from videosim.audits.world import DreamWorld, PhysicsWorld
 from videosim.errors import VideoSimError
 
+PUSH = SCENES["push"]
+
 
 @pytest.fixture(scope="module")
 def exam():
-    made = Exam("smoke")
+    made = Exam(PUSH, "smoke")
     yield made
     made.close()
 
@@ -31,9 +34,9 @@ def report(exam):
     return cache(lambda control: examine_control(exam, control))
 
 
-@pytest.mark.parametrize("control", expected())
+@pytest.mark.parametrize("control", PUSH.expected())
 def test_every_control_gets_its_verdict(report, control):
-    assert score({control: report(control).verdicts}, expected()).wrong == []
+    assert score({control: report(control).verdicts}, PUSH.expected()).wrong == []
 
 
 @pytest.mark.parametrize("control", ["swap", "vanish", "duplicate", "recolour"])
@@ -70,13 +73,15 @@ def test_worlds_of_other_scenes_and_unknown_audits_are_refused(exam, make_model)
         exam.examine(DreamWorld(make_model(spec=exam.spec)), ["A99"])
 
 
-def test_a_failing_instrument_blocks_everything(exam, monkeypatch):
+def test_a_failing_instrument_blocks_everything(exam):
     passed = exam.instrument
     finding = replace(passed.result.findings["miss_rate"], verdict=FAIL)
     failed = replace(passed, result=replace(passed.result, findings={"miss_rate": finding}))
-    monkeypatch.setattr(exam_module, "audit_instrument", lambda *_: failed)
+    truth = SimpleNamespace(spec=exam.spec, close=lambda: closed.append(True))
+    closed: list[bool] = []
     with pytest.raises(VideoSimError, match=r"does not pass A0 \(FAIL: miss_rate"):
-        Exam("smoke")
+        Exam(replace(PUSH, prepare=lambda *_: (truth, failed)), "smoke")
+    assert closed
 
 
 def result(exam, control, audit):
@@ -122,6 +127,8 @@ def test_a_difference_of_two_worlds_is_paired(exam, report):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ladder", LADDERS, ids=lambda ladder: f"{ladder.control}-{ladder.audit}")
+@pytest.mark.parametrize(
+    "ladder", [x for x in LADDERS if x.audit in PUSH.audits], ids=lambda ladder: f"{ladder.control}-{ladder.audit}"
+)
 def test_severity_is_ranked(exam, ladder):
     assert climb(exam, ladder).spearman >= RANKED

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sum_world import GAIN, MODEL, STEPS, picture
+from sum_world import GAIN, MODEL, SIZE, STEPS, picture
 
 from videosim.corpus import Corpus
 from videosim.data.store import EpisodeStore
@@ -79,3 +79,17 @@ def test_an_episode_too_short_for_a_window_teaches_to_its_end(data: Path) -> Non
         assert torch.equal(long[name][:, : value.shape[1]], value), name
     assert torch.equal(long["latents"][:, -1], short["latents"][:, -1])  # the last frame, and not the next episode's
     assert corpus.training_starts(STEPS - 1).tolist() == corpus.starts(STEPS - 1).tolist()
+
+
+def test_a_mirror_turns_the_picture_and_what_is_named(data: Path) -> None:
+    store = EpisodeStore.open(data)
+    plain, turned = Corpus(store, range(4)), Corpus(store, range(4), mirror=["push", "x"])
+    where = plain.starts(1)[5:9]
+    assert torch.equal(plain.pairs(where)[0].flip(3), turned.pairs(where)[0])
+    assert torch.equal(plain.actions, -turned.actions) and torch.equal(plain.sensors, -turned.sensors)
+    assert torch.equal(plain.rewards, turned.rewards)
+    light = turned.pairs(where)[0][:, 1].float().mean((1, 3))
+    centre = (light * torch.arange(SIZE)).sum(1) / light.sum(1)
+    assert np.corrcoef(centre, turned.pairs(where)[2][:, 0])[0, 1] > 0.99  # picture and sensor still agree
+    unnamed = Corpus(store, range(4), mirror=["push"])
+    assert unnamed.sensors.isnan().all() and not unnamed.measured.any()

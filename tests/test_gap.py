@@ -18,10 +18,11 @@ from videosim.agents.bars import BARS, judged, shortfalls
 from videosim.agents.closed_loop import ClosedLoop
 from videosim.agents.evaluate import Scores
 from videosim.agents.films import by_score, replay
-from videosim.agents.gap import main, model_frames
+from videosim.agents.gap import main
 from videosim.agents.gap_figures import arm_figures, seed_rows
 from videosim.agents.gap_report import ARMS, arm_rows, summary, training_curves
 from videosim.agents.learn import PLACES
+from videosim.agents.places import model_frames
 from videosim.agents.scoring import Scored, _read, _write
 from videosim.agents.settings import digest
 from videosim.checkpoint import save_checkpoint
@@ -147,7 +148,7 @@ def test_what_fell_short_is_said() -> None:
 
 
 def test_physics_frames_are_counted_where_they_were_used() -> None:
-    columns, rows = arm_rows({}, list(ARMS), AgentConfig(steps=1000), 400)
+    columns, rows = arm_rows({}, [*list(ARMS)[:3], "random"], AgentConfig(steps=1000), 400)
     assert [row[columns.index("physics frames")] for row in rows] == [400, 1400, 1000, 0]
 
 
@@ -158,7 +159,7 @@ def test_a_key_changes_with_what_determines_the_arm_and_with_nothing_else(tiny_m
     world, cfg = WorldConfig(), AgentConfig()
 
     def keys(model: WorldModel = tiny_model, world: WorldConfig = world, cfg: AgentConfig = cfg, seed: int = 0) -> Any:
-        return np.array([arm_key(place, model, world, cfg, seed) for place in PLACES])
+        return np.array([arm_key(place, model, world, cfg, seed) for place in [*PLACES][:3]])
 
     before = keys()
     assert len(set(before)) == 3 and (keys() == before).all()
@@ -181,7 +182,9 @@ def test_a_key_changes_with_what_determines_the_arm_and_with_nothing_else(tiny_m
 def test_finished_arms_are_not_trained_again(tiny_model: WorldModel, tmp_path: Path, monkeypatch: Any) -> None:
     trainings = []
 
-    def learn(place: str, model: Any, world: Any, cfg: AgentConfig, seed: int, folder: Path, bar: Any) -> str:
+    def learn(
+        place: str, model: Any, world: Any, cfg: AgentConfig, seed: int, folder: Path, bar: Any, data: str
+    ) -> str:
         if seed == 2:
             raise KeyboardInterrupt
         trainings.append((place, seed))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from videosim.audits.catalogue import AUDITS
+from videosim.audits.catalogue import AUDITS, SCENES
 from videosim.audits.ledger import join, load_claims, load_measurements
 from videosim.audits.push_scene import scene_sha256
 from videosim.audits.verdict import load_bars
@@ -66,20 +66,20 @@ def measured(low: float, value: float, high: float, **changes) -> dict:
     ],
 )
 def test_each_verdict(tmp_path, claim, run, verdict, why):
-    (entry,) = join(load_claims(claims(tmp_path, claim)), [run], BARS)
+    (entry,) = join(load_claims(claims(tmp_path, claim)), [run])
     assert entry.verdict == verdict and why in entry.why
 
 
 def test_the_last_run_counts_and_no_run_is_unmeasured(tmp_path):
     stated = load_claims(claims(tmp_path, {}))
     runs = [measured(0.5, 0.6, 0.7), measured(0.92, 0.95, 0.97)]
-    assert [join(stated, order, BARS)[0].verdict for order in (runs, runs[::-1], [])] == [
+    assert [join(stated, order)[0].verdict for order in (runs, runs[::-1], [])] == [
         *("supported", "contradicted", "unmeasured")
     ]
 
 
 def test_our_own_claims_name_metrics_that_have_bars():
-    bars = load_bars("full").audits
+    bars = {audit: rows for scene in SCENES for audit, rows in load_bars("full", scene=scene).audits.items()}
     for claim in load_claims():
         assert claim.metric in bars[claim.audit], claim.id
         assert AUDITS[claim.audit].level >= claim.level, claim.id

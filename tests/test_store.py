@@ -148,6 +148,26 @@ def test_appending_never_moves_an_episode_across_the_split(store: EpisodeStore) 
     assert few == [len(store) - 1, 1, 1, len(store) - 1]  # no side of a short log is empty
 
 
+def test_the_end_of_a_drive_is_held_out(tmp_path: Path) -> None:
+    store = EpisodeStore.create(tmp_path, world())
+    begun, pieces = [40, 0, 20], []  # a cut between two episodes repeats its frame; they need not lie in order
+    for first in begun:
+        pieces.append(episode(store.world, 20, seed=first))
+        store.append(pieces[-1], (first + np.arange(21)) * 0.05)
+    train, test = store.split_by_time(15)  # of 61 frames 46 to 60, and not 41 to 45
+    assert test == [(0, 6, 21)]
+    assert train == [(1, 0, 21), (2, 0, 21)]
+    train, test = store.split_by_time(30)
+    assert test == [(2, 11, 21), (0, 0, 21)] and train == [(1, 0, 21)]
+    seen = {begun[e] + t for e, first, end in train for t in range(first, end)}
+    assert seen == set(range(21)) and len(range(21, 31)) == 30 / 3  # a third as many are nobody's
+    with pytest.raises(VideoSimError, match="61 frames, too few to hold out the last 50"):
+        store.split_by_time(50)
+    store.append(episode(store.world, 20), (50 + np.arange(21)) * 0.05)
+    with pytest.raises(VideoSimError, match="overlap in time"):
+        store.split_by_time(15)
+
+
 # --- faults -----------------------------------------------------------------------------------------------------------
 
 

@@ -273,7 +273,7 @@ def test_one_batch_can_be_learnt_by_heart(data: Path, tmp_path: Path) -> None:
     assert float(model.tokenizer.loss(frames, backgrounds, sensors)[0].detach()) < 0.2 * before
 
     corpus.encode(model)
-    train._set_scales(model, corpus)
+    train._set_scales(model, [corpus])
     batch = corpus.windows(corpus.starts(6)[::12], 6)
     terms: list[dict[str, float]] = []
 

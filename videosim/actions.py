@@ -24,9 +24,14 @@ class ActionTokens(nn.Module):
         self.embed = nn.Linear(2 * max_size, width)
         self.embodiment = nn.Embedding(embodiments, width)
         self.no_action = nn.Parameter(torch.zeros(width))
+        self.register_buffer("has", torch.ones(embodiments, max_size), persistent=False)
 
-    def forward(self, actions: Tensor, embodiment: int = 0, labelled: Tensor | None = None) -> Tensor:
-        """``labelled`` bool ``(…)`` marks actions that are known; None means all of them.
+    has: Tensor  # (embodiments, max_size): 1 where a body has that action number
+
+    def forward(self, actions: Tensor, embodiment: int | Tensor = 0, labelled: Tensor | None = None) -> Tensor:
+        """``embodiment``, one for all or int64 and broadcastable to ``(…)``, says which body acts; numbers that it does
+        not have count for nothing. ``labelled`` bool ``(…)`` marks actions that are known; None means all of them.
+        Those of a body without any are never known.
 
         Raises VideoSimError when ``A`` exceeds the model's maximum.
         """
@@ -35,9 +40,14 @@ class ActionTokens(nn.Module):
             raise VideoSimError(
                 f"this model takes at most {self.max_size} action numbers and got {size}; raise max_action_size"
             )
-        padded = F.pad(actions, (0, self.max_size - size))
-        mask = F.pad(torch.ones_like(actions), (0, self.max_size - size))
-        tokens = self.embed(torch.cat([padded, mask], -1)) + self.embodiment.weight[embodiment]
-        if labelled is not None:
-            tokens = torch.where(labelled[..., None], tokens, self.no_action)
-        return tokens
+        # A single row is not looked up: gradients of a look-up are summed in another order, and so rounded.
+        body = embodiment if len(self.has) > 1 else 0
+        padded = F.pad(actions, (0, self.max_size - size)) * self.has[body]
+        mask = F.pad(torch.ones_like(actions), (0, self.max_size - size)) * self.has[body]
+        tokens = self.embed(torch.cat([padded, mask], -1)) + self.embodiment.weight[body]
+        known = self.steered(body) if labelled is None else labelled & self.steered(body)
+        return torch.where(known[..., None], tokens, self.no_action)
+
+    def steered(self, embodiment: int | Tensor) -> Tensor:
+        """Whether a body has any action, bool of the shape of ``embodiment``."""
+        return self.has[embodiment].any(-1)

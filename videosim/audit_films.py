@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from videosim.audits.world import World
 
 BRANCHES_SCALE = SCALE - 1  # four of them are to fit a page
+MANOEUVRES_SCALE = 2  # and five of them
 NOTE = (
     "The model sees the frames that lead to the start, then dreams on under the same actions. The red frame begins "
     "where the reader finds the first break of an object's identity (A1). Through the codec the truth looks as well as "
@@ -30,23 +32,59 @@ BRANCHES_NOTE = (
     "every picture below should be that above it, and has a red frame from frame {} on where another one's truth was "
     "as near to it then, or nearer (A3). The first start whose true futures differ is shown."
 )
+MANOEUVRES_NOTE = (
+    "The first start that counts, at half the frames. Above what MuJoCo shows when the car is told to steer left, go "
+    "straight on, steer right, speed up and brake, below what the model shows; the first two frames lead to the start "
+    "(A17)."
+)
+TOLD_NOTE = (
+    "The clip that steers furthest to the right: as it was recorded, as the model dreams it under its own actions, "
+    "and under those of a clip that steers otherwise (A19)."
+)
 
 
-def model_films(
-    bench: Bench, name: str, model: Any, breaks: Sequence[Mapping[str, Any] | None], folder: Path
-) -> list[Film]:
-    """The best, median and worst of A1's episodes by their first break, and the branches of one state. Kept as
-    ``folder/<episode>.mp4`` too.
-
-    breaks  of each episode as A1's details hold them: ``frame``, ``kind`` and ``name`` of the first break, or None
-    """
-    from videosim.audits.identity import draw_case
-    from videosim.audits.intervention import first_fork
-    from videosim.audits.world import DreamWorld, film
+def model_films(bench: Bench, name: str, model: Any, audits: Mapping[str, Any], folder: Path) -> list[Film]:
+    """What each of ``audits``, as a report holds them, has to show of the model. Kept as ``folder/<film>.mp4`` too."""
+    from videosim.audits.world import DreamWorld
 
     world = DreamWorld(model)
-    fps = 1.0 / world.spec.dt_s
+    films = [
+        film
+        for audit, shoot in SHOOTS.items()
+        if audit in audits
+        for film in shoot(Set(bench, name, model, world, audits[audit]["details"], folder))
+    ]
+    world.close()
+    return films
+
+
+@dataclass(frozen=True)
+class Set:
+    """Where films are shot: the true side, the model by its name and as a world, what the audit noted, and a folder."""
+
+    bench: Bench
+    name: str
+    model: Any
+    world: World
+    details: Mapping[str, Any]
+    folder: Path
+
+    @property
+    def fps(self) -> float:
+        return 1.0 / self.world.spec.dt_s
+
+
+def _breaks(given: Set) -> list[Film]:
+    """The best, median and worst of A1's episodes by their first break; none where the kept report is of an earlier
+    version, which did not note the episodes' breaks."""
+    from videosim.audits.identity import draw_case
+    from videosim.audits.world import film
+
+    bench, name, model, world, fps = given.bench, given.name, given.model, given.world, given.fps
+    breaks: Sequence[Mapping[str, Any] | None] = given.details.get("breaks", [])
     films: list[Film] = []
+    if not breaks:
+        return films
     for place, episode in by_break([None if b is None else int(b["frame"]) for b in breaks]).items():
         case, broke = draw_case(bench, episode), breaks[episode]
         shown = break_film(
@@ -57,12 +95,47 @@ def model_films(
         )
         said = f"{broke['kind']} of {broke['name']} at frame {broke['frame']}" if broke else "no break"
         title = f"{name}, {place} of {len(breaks)} episodes by first break: {said}"
-        films.append(_keep(folder / f"{place}.mp4", title, shown, fps, "" if films else NOTE))
-    judged = bench.bars.sizes["intervention_frames"]
-    grid, note = branch_film(bench.reader, world, first_fork(bench), judged), BRANCHES_NOTE.format(judged)
-    films.append(_keep(folder / "branches.mp4", f"{name}, four futures of one state", grid, fps, note))
-    world.close()
+        films.append(_keep(given.folder / f"{place}.mp4", title, shown, fps, "" if films else NOTE))
     return films
+
+
+def _branches(given: Set) -> list[Film]:
+    from videosim.audits.intervention import first_fork
+
+    judged = given.bench.bars.sizes["intervention_frames"]
+    grid = branch_film(given.bench.reader, given.world, first_fork(given.bench), judged)
+    title, note = f"{given.name}, four futures of one state", BRANCHES_NOTE.format(judged)
+    return [_keep(given.folder / "branches.mp4", title, grid, given.fps, note)]
+
+
+def _manoeuvres(given: Set) -> list[Film]:
+    from videosim.audits.driving_reader import STRIDE
+    from videosim.audits.driving_truth import answer
+    from videosim.audits.manoeuvres import draw_crossroads
+
+    here = given.bench.once(draw_crossroads)[0][0]
+    shown = [answer(given.world, here.start, true.actions).frames for true in here.drives]
+    grid = manoeuvre_film([true.frames for true in here.drives], shown)
+    title = f"{given.name}, five manoeuvres from one start"
+    return [_keep(given.folder / "manoeuvres.mp4", title, grid, given.fps / STRIDE, MANOEUVRES_NOTE)]
+
+
+def manoeuvre_film(truth: Sequence[np.ndarray], shown: Sequence[np.ndarray]) -> np.ndarray:
+    """The five true futures of one start in a row, the world's below them: uint8 (n, H', W', 3), of five films uint8
+    (n, H, W, 3) each."""
+    from videosim.audits.driving_truth import MANOEUVRES
+
+    captions = [f"frame {t}" for t in range(len(truth[0]))]
+    rows = (("truth", truth, captions), ("model", shown, None))
+    return np.concatenate(
+        [
+            side_by_side(
+                {f"{side}, {told}": film for told, film in zip(MANOEUVRES, films, strict=True)}, said, MANOEUVRES_SCALE
+            )
+            for side, films, said in rows
+        ],
+        axis=1,
+    )
 
 
 def by_break(first: Sequence[int | None]) -> dict[str, int]:
@@ -104,6 +177,24 @@ def _through(model: Any, frames: np.ndarray) -> np.ndarray:
 
     with torch.no_grad():
         return model.decode(model.encode(torch.as_tensor(frames))).cpu().numpy()
+
+
+def _told(given: Set) -> list[Film]:
+    """A recorded clip, what the model makes of its actions, and of those of another clip."""
+    from videosim.audits.turns import draw_pairs
+    from videosim.audits.world import film
+
+    clip, other = given.bench.once(draw_pairs)[0]
+    shown = {
+        "recorded": clip.frames,
+        "model": film(given.world, clip.start, clip.actions),
+        "told otherwise": film(given.world, clip.start, other.actions),
+    }
+    grid = side_by_side(shown, [f"frame {t}" for t in range(len(clip.frames))])
+    return [_keep(given.folder / "told.mp4", f"{given.name}, a clip of the log", grid, given.fps, TOLD_NOTE)]
+
+
+SHOOTS: Mapping[str, Callable[[Set], list[Film]]] = {"A1": _breaks, "A3": _branches, "A17": _manoeuvres, "A19": _told}
 
 
 def _keep(path: Path, title: str, film: np.ndarray, fps: float, note: str) -> Film:

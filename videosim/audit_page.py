@@ -6,6 +6,7 @@ Every bar on it is one of the bar file's, and every verdict one that measurement
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from videosim.report import VERDICTS, Badge, Film, Report, Table
 if TYPE_CHECKING:
     from videosim.audits.ledger import Entry
     from videosim.audits.matrix import Score
+    from videosim.audits.scene import Scene
     from videosim.audits.verdict import Bar, Bars
 
 LEDGER = {"supported": "pass", "contradicted": "fail"}
@@ -24,7 +26,7 @@ SIGNS = {"at_least": "≥", "at_most": "≤"}
 
 def page(
     measured: Mapping[str, Any],
-    wanted: Mapping[str, Mapping[str, str]],
+    scene: Scene,
     judged: Score,
     bars: Bars,
     entries: Sequence[Entry],
@@ -33,7 +35,7 @@ def page(
     """The report of one run.
 
     measured  what measurements.json holds
-    wanted    control -> audit -> the verdict that it must get
+    scene     whose worlds they are
     entries   the ledger's, of the models of this run
     """
     models = [name for name in measured["worlds"] if name not in measured["controls"]]
@@ -45,7 +47,7 @@ def page(
         summary=_summary(measured, judged, models),
         headline=[name for name in asked if name in figures],
         labels=_labels(bars),
-        leading=[_verdicts(measured, wanted), *_notes(measured), _audits(), *_ledger(entries, measured)],
+        leading=[_verdicts(measured, scene.expected()), *_notes(measured), _audits(scene), *_ledger(entries, measured)],
         films=films,
         plots=plots(measured, bars),
         tables=[
@@ -220,10 +222,8 @@ def _graded(measured: Mapping[str, Any]) -> list[Table]:
     return [Table("Graded check", columns, rows)] if rows else []
 
 
-def _audits() -> Table:
-    from videosim.audits.catalogue import AUDITS
-
-    rows = [(a.name, a.title, f"L{a.level}", ", ".join(a.gate) or "–") for a in AUDITS.values()]
+def _audits(scene: Scene) -> Table:
+    rows = [(a.name, a.title, f"L{a.level}", ", ".join(a.gate) or "–") for a in scene.audits.values()]
     return Table("What the audits ask", ("audit", "question", "level of evidence", "gated by"), rows)
 
 
@@ -235,21 +235,30 @@ def _made(measured: Mapping[str, Any], bars: Bars) -> Table:
 
 
 def _headline(bars: Bars) -> list[str]:
-    return [
-        "cai4_h{intervention_frames}".format(**bars.sizes),
-        "identity_survival_{identity_frames}".format(**bars.sizes),
+    """The figures of the audits that a reader asks for first."""
+    named = [
+        ("A3", "cai4_h{intervention_frames}"),
+        ("A1", "identity_survival_{identity_frames}"),
+        ("A17", "manoeuvre_accuracy_state"),
+        ("A17", "manoeuvre_accuracy_picture"),
     ]
+    return [figure.format(**bars.sizes) for audit, figure in named if audit in bars.audits]
 
 
 def _labels(bars: Bars) -> dict[str, str]:
-    choice, identity = _headline(bars)
-    return {
-        choice: f"Futures told apart after {bars.sizes['intervention_frames']} frames, CAI@4",
-        identity: f"Episodes without an identity break in {bars.sizes['identity_frames']} frames",
+    words = {
+        "cai4_h{intervention_frames}": "Futures told apart after {intervention_frames} frames, CAI@4",
+        "identity_survival_{identity_frames}": "Episodes without an identity break in {identity_frames} frames",
+        "manoeuvre_accuracy_state": "Manoeuvres told apart by the sensors it says it has",
+        "manoeuvre_accuracy_picture": "Manoeuvres told apart by its pictures",
         "control_sensitivity": "Of the controls' cells that must fail, did",
         "control_specificity": "Of the controls' cells that must pass, did",
         "probe_floor_fraction": "Error of the reader as a share of the arena",
+        "reader_speed_r2": "R² of the speed that is read off true frames",
+        "reader_yaw_rate_r2": "R² of the yaw rate that is read off true frames",
     }
+    sizes = defaultdict(str, bars.sizes)
+    return {figure.format_map(sizes): said.format_map(sizes) for figure, said in words.items()}
 
 
 def _short(number: float | None) -> str:

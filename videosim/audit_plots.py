@@ -20,14 +20,9 @@ Details = Mapping[str, Any]
 
 def plots(measured: Mapping[str, Any], bars: Bars) -> list[dict[str, Any]]:
     """For ``report.Report.plots``; ``measured`` is what measurements.json holds."""
-    made = (
-        _survival(measured, bars),
-        _choice(measured, bars),
-        _error(measured, bars),
-        _doses(measured),
-        _graded(measured),
-    )
-    return [plot for plot in made if plot is not None]
+    by_audit = {"A1": _survival, "A3": _choice, "A9": _error, "A6": _doses, "A17": _paths}
+    made = [draw(measured, bars) for audit, draw in by_audit.items() if audit in bars.audits]
+    return [plot for plot in (*made, _graded(measured)) if plot is not None]
 
 
 def _survival(measured: Mapping[str, Any], bars: Bars) -> dict[str, Any] | None:
@@ -100,7 +95,7 @@ def _error(measured: Mapping[str, Any], bars: Bars) -> dict[str, Any] | None:
     )
 
 
-def _doses(measured: Mapping[str, Any]) -> dict[str, Any] | None:
+def _doses(measured: Mapping[str, Any], bars: Bars) -> dict[str, Any] | None:
     from videosim.audits.doses import DOSES
 
     def spread(answers: Any) -> dict[str, Any]:
@@ -123,6 +118,36 @@ def _doses(measured: Mapping[str, Any]) -> dict[str, Any] | None:
         y_label="metres",
         x=DOSES.tolist(),
     )
+
+
+def _paths(measured: Mapping[str, Any], bars: Bars) -> dict[str, Any] | None:
+    """Of the first world, a model if there is one: the true paths of one start and the world's, from above."""
+    from videosim.audits.driving_truth import MANOEUVRES
+
+    worlds = sorted(_asked(measured, "A17"), key=lambda row: row[0] in measured["controls"])
+    if not worlds:
+        return None
+    name, report = worlds[0]
+    shown, true = report["audits"]["A17"]["details"]["state"]["paths"][0]
+    routes = [
+        *(
+            {"name": told, "x": _column(route, 0), "y": _column(route, 1)}
+            for told, route in zip(MANOEUVRES, true, strict=True)
+        ),
+        *({"x": _column(route, 0), "y": _column(route, 1)} for route in shown),
+    ]
+    return {
+        "routes": routes,
+        "title": f"A17: five manoeuvres from one start, from above, truth and {name}",
+        "note": "Solid: MuJoCo's. Dotted, in the same colours: the world's, out of the speed and yaw rate that it says "
+        "it has.",
+        "x_label": "metres ahead",
+        "y_label": "metres to the left",
+    }
+
+
+def _column(route: Sequence[Sequence[float]], column: int) -> list[float]:
+    return [place[column] for place in route]
 
 
 def _graded(measured: Mapping[str, Any]) -> dict[str, Any] | None:

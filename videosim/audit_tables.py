@@ -19,7 +19,8 @@ def show(measured: Mapping[str, Any], wanted: Mapping[str, Mapping[str, str]], j
     reports, controls = measured["worlds"], measured["controls"]
     audits = in_order({audit for report in reports.values() for audit in report["audits"]} - {"A0"})
     run.table(
-        f"push, size {measured['size']}; ? is inconclusive, * has a note, ! is not what the control must get",
+        f"{measured['scene']}, size {measured['size']}; ? is inconclusive, * has a note, ! is not what the "
+        "control must get",
         ("world", *audits),
         [(name, *(_cell(report, audit, wanted.get(name, {})) for audit in audits)) for name, report in reports.items()],
     )

@@ -21,39 +21,39 @@ from videosim.run import Run, write_atomically
 
 if TYPE_CHECKING:
     from videosim.audits.exam import Exam
+    from videosim.audits.scene import Scene
+    from videosim.types import WorldSpec
 
 MEASUREMENTS = "measurements.json"
 
 
 def audit(cfg: AuditConfig, run: Run) -> None:
-    """``videosim audit``: the audits of the push scene on a model and on controls, into ``measurements.json`` and
+    """``videosim audit``: the audits of one scene on models of it and on controls, into ``measurements.json`` and
     ``report.html``. A world that was examined before the command was interrupted is not examined again."""
-    from videosim.audits.catalogue import AUDITS
-    from videosim.audits.exam import Exam, fits
+    from videosim.audits.exam import Exam
     from videosim.audits.ledger import join, load_claims
-    from videosim.audits.matrix import expected, score
-    from videosim.audits.verdict import load_bars
-    from videosim.envs.physics import PhysicsEnv
+    from videosim.audits.matrix import score
 
-    began, wanted = time.monotonic(), expected()
-    controls = list(wanted) if cfg.controls == ["all"] else list(cfg.controls)
-    unknown = [name for name in controls if name not in wanted]
-    if unknown:
-        raise VideoSimError(f"no verdicts are expected of a control {unknown[0]!r}; choose {', '.join(wanted)}, or all")
+    began = time.monotonic()
     names = [name.strip() for name in cfg.checkpoint.split(",") if name.strip()]
-    if not controls and not names:
-        raise VideoSimError("there is nothing to audit; give checkpoint= or controls=")
     if len(names) != len(set(names)) or len(names) > 2:
         raise VideoSimError(
             f"one model is audited, or two different ones side by side; got checkpoint={cfg.checkpoint}"
         )
     models = {name: _loaded(name) for name in names}
-    scene = PhysicsEnv("push").world_spec
-    for name, (model, _) in models.items():
-        fits(model.spec, scene, name)
+    scene = _scene(cfg, {name: model.spec for name, (model, _) in models.items()})
+    wanted = scene.expected()
+    controls = {"all": list(wanted), "few": list(scene.few)}.get(",".join(cfg.controls), list(cfg.controls))
+    unknown = [name for name in controls if name not in wanted]
+    if unknown:
+        raise VideoSimError(
+            f"no verdicts are expected of a control {unknown[0]!r}; choose {', '.join(wanted)}, few or all"
+        )
+    if not controls and not names:
+        raise VideoSimError("there is nothing to audit; give checkpoint= or controls=")
 
     run.say("drawing the truth, and auditing the instrument")
-    exam = Exam(cfg.size, bars=Path(cfg.bars) if cfg.bars else None, seed=cfg.seed)
+    exam = Exam(scene, cfg.size, bars=Path(cfg.bars) if cfg.bars else None, seed=cfg.seed)
     reports: dict[str, dict[str, Any]] = {}
     differences: dict[str, Any] = {}
     with run.progress(len(names) + len(controls), "worlds examined", "worlds") as bar:
@@ -71,9 +71,10 @@ def audit(cfg: AuditConfig, run: Run) -> None:
             bar.advance()
     judged = score({name: verdicts(reports[name]) for name in controls}, wanted)
     ladders = _graded(exam, cfg, run) if cfg.controls == ["all"] else []
-    run.figures["probe_floor_fraction"] = exam.instrument.result.findings["floor_fraction"].estimate.to_dict()
+    for metric, figure in scene.figures:
+        run.figures[figure] = exam.instrument.result.findings[metric].estimate.to_dict()
     if len(names) == 1:
-        for audit in AUDITS.values():
+        for audit in scene.audits.values():
             for metric, figure in audit.figures:
                 measured = reports[names[0]]["audits"][audit.name]["metrics"][metric]
                 run.figures[figure.format(**exam.bars.sizes)] = {k: v for k, v in measured.items() if k != "verdict"}
@@ -84,6 +85,7 @@ def audit(cfg: AuditConfig, run: Run) -> None:
         run.figure("graded_spearman_min", min(ladder["spearman"] for ladder in ladders), n=len(ladders))
     measurements = {
         **run.result(),
+        "scene": scene.name,
         "size": cfg.size,
         "bars_sha256": exam.bars.sha256,
         "scene_sha256": exam.scene_sha256,
@@ -98,22 +100,21 @@ def audit(cfg: AuditConfig, run: Run) -> None:
     write_atomically(run.folder / MEASUREMENTS, json.dumps(measurements, indent=1) + "\n")
     show(measurements, wanted, judged, run)
     if models:
-        run.say("filming the best, the median, the worst and four futures")
+        run.say("filming what the audits found")
     films = [film for name, (model, _) in models.items() for film in _films(exam, name, model, reports[name], run)]
     exam.close()
-    entries = join([c for c in load_claims() if c.model in models], [measurements], load_bars("full").sha256)
-    write_report(run.folder / "report.html", page(measurements, wanted, judged, exam.bars, entries, films))
+    entries = join([c for c in load_claims() if c.model in models], [measurements])
+    write_report(run.folder / "report.html", page(measurements, scene, judged, exam.bars, entries, films))
     run.say(f"report: {run.folder / 'report.html'}")
 
 
 def ledger(cfg: LedgerConfig, run: Run) -> None:
     """``videosim ledger``: every claim beside what was measured of it, into ``ledger.json``."""
     from videosim.audits.ledger import join, load_claims, load_measurements
-    from videosim.audits.verdict import load_bars
 
     claims = load_claims(Path(cfg.claims) if cfg.claims else None)
     measured = [load_measurements(Path(path)) for path in cfg.measurements]
-    entries = join(claims, measured, load_bars("full").sha256)
+    entries = join(claims, measured)
     write_atomically(run.folder / "ledger.json", json.dumps([entry.to_dict() for entry in entries], indent=1) + "\n")
     for entry in entries:
         key = f"claims_{entry.verdict.replace(' ', '_')}"
@@ -126,6 +127,21 @@ def ledger(cfg: LedgerConfig, run: Run) -> None:
             for entry in entries
         ],
     )
+
+
+def _scene(cfg: AuditConfig, specs: Mapping[str, WorldSpec]) -> Scene:
+    """The scene of the log that is given; else of the models' world, or of ``cfg.world`` where controls alone are
+    audited."""
+    from videosim.audits.catalogue import log_scene, scene_of
+
+    if cfg.data:
+        return log_scene(cfg.data, cfg.held_out)
+    worlds = list(dict.fromkeys(spec.name for spec in specs.values())) or [cfg.world or "push"]
+    if len(worlds) > 1 or cfg.world not in ("", worlds[0]):
+        raise VideoSimError(
+            f"one world is audited at a time; got {' and '.join(dict.fromkeys([*worlds, cfg.world or worlds[0]]))}"
+        )
+    return scene_of(worlds[0])
 
 
 def _loaded(checkpoint: str) -> tuple[Any, str]:
@@ -175,12 +191,7 @@ def _compared(exam: Exam, models: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _films(exam: Exam, name: str, model: Any, report: Mapping[str, Any], run: Run) -> list[Film]:
-    """None where the kept report is of an earlier version, which did not note the episodes' breaks."""
-    breaks = report["audits"]["A1"]["details"].get("breaks")
-    if breaks is None:
-        run.say(f"no films of {name}: its report in {run.folder / 'worlds'} is of an earlier version; remove it")
-        return []
-    return model_films(exam.bench, name, model, breaks, run.folder / "films" / _label(name))
+    return model_films(exam.bench, name, model, report["audits"], run.folder / "films" / _label(name))
 
 
 def _label(key: str) -> str:
@@ -192,8 +203,9 @@ def _graded(exam: Exam, cfg: AuditConfig, run: Run) -> list[dict[str, Any]]:
     from videosim.audits.severity import LADDERS, climb
 
     found = []
-    with run.progress(len(LADDERS), "faults graded", "faults") as bar:
-        for ladder in LADDERS:
+    ladders = [ladder for ladder in LADDERS if ladder.audit in exam.scene.audits]
+    with run.progress(len(ladders), "faults graded", "faults") as bar:
+        for ladder in ladders:
             key = f"graded-{ladder.control}-{ladder.audit}"
             found.append(_kept(exam, key, cfg, run, lambda ladder=ladder: climb(exam, ladder).to_dict()))  # type: ignore[misc]
             bar.advance()

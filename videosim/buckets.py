@@ -73,7 +73,8 @@ class Bucket:
         core = self.view.dynamics
         assert isinstance(core, SpaceTimeDynamics)
         latents = (batch["latents"] - self.view.latent_mean) / self.view.latent_std
-        lost = core.clip_loss(latents, self.model.action_tokens(batch["actions"]), exists, rng)
+        tokens = self.model.action_tokens(batch["actions"], batch["embodiment"])
+        lost = core.clip_loss(latents, tokens, exists, rng)
         return lost, {f"joint_{self.name}": float(lost.detach())}
 
     def score(self, seed: int) -> float:

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from videosim.embodiments import Embodiment
 from videosim.errors import VideoSimError
 from videosim.model_config import ModelConfig, from_dict, to_dict
+from videosim.run import write_atomically
 from videosim.types import WorldSpec
 from videosim.world_model import Contexts, WorldModel
 
@@ -49,6 +52,7 @@ def save_checkpoint(folder: Path | str, model: WorldModel, card: dict[str, Any],
         "format": FORMAT,
         "model": to_dict(model.config),
         "spec": model.spec.to_dict(),
+        "embodiments": [asdict(body) for body in model.embodiments],
         "card": card,
     }
     staging = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
@@ -69,6 +73,18 @@ def save_checkpoint(folder: Path | str, model: WorldModel, card: dict[str, Any],
             os.rename(staging, folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def amend_card(folder: Path, section: str, content: dict[str, Any]) -> None:
+    """Replace one section of the card of the checkpoint in ``folder``; weights and clips stay as they are.
+
+    Raises VideoSimError on a bundled model, which belongs to the installation."""
+    if ASSETS.resolve() in folder.resolve().parents:
+        raise VideoSimError(f"the bundled model {folder.name!r} is not changed; copy its folder and name the copy")
+    config = _read_config(folder)
+    config["card"][section] = content
+    write_atomically(folder / "README.md", _card_text(_build(folder, config), config["card"]))
+    write_atomically(folder / "config.json", json.dumps(config, indent=1) + "\n")
 
 
 def find_checkpoint(name: str | Path) -> Path:
@@ -143,9 +159,11 @@ def load_checkpoint(name: str | Path, device: str = "cpu") -> WorldModel:
 def _build(folder: Path, config: dict[str, Any]) -> WorldModel:
     try:
         spec = WorldSpec.from_dict(config["spec"])
+        bodies = [Embodiment.from_dict(body) for body in config.get("embodiments", [])]  # older files name none
         fault = _spec_fault(spec) if isinstance(config["card"], dict) else "the card is no mapping"
+        fault = fault or _body_fault(bodies, spec)
         if not fault:
-            return WorldModel(from_dict(ModelConfig, config["model"]), spec)
+            return WorldModel(from_dict(ModelConfig, config["model"]), spec, bodies)
     except VideoSimError as error:
         raise VideoSimError(f"{folder}/config.json: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError, IndexError) as error:
@@ -170,6 +188,16 @@ def _spec_fault(spec: WorldSpec) -> str:
     return "" if 0.0 < spec.dt_s < np.inf and spec.horizon >= 1 else "the time step or the horizon is not above 0"
 
 
+def _body_fault(bodies: list[Embodiment], spec: WorldSpec) -> str:
+    """What is wrong with the embodiments read from a file; "" if nothing."""
+    names = [body.name for body in bodies]
+    if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        return "two embodiments have one name, or a name is no text"
+    known = [(set(spec.action.names), body.actions) for body in bodies]
+    known += [(set(spec.sensors.names), body.sensors) for body in bodies]
+    return "" if all(set(own) <= all_names for all_names, own in known) else "an embodiment has what the world has not"
+
+
 def _read_contexts(path: Path, model: WorldModel) -> Contexts:
     """The start clips, which must fit the model."""
     clips = _read_tensors(path)
@@ -178,7 +206,7 @@ def _read_contexts(path: Path, model: WorldModel) -> Contexts:
         raise VideoSimError(f"{path} lacks {sorted(missing)[0]!r}; restore the file")
     contexts = Contexts(
         clips["latents"].float(), clips["actions"].float(), clips["sensors"].float(), clips["physics"].double(),
-        clips["task"].bool(),
+        clips["task"].bool(), clips.get("embodiment", torch.zeros(len(clips["task"]))).long(),
     )  # fmt: skip
     n, frames = (*contexts.latents.shape, 0, 0)[:2]
     shapes = (
@@ -187,9 +215,12 @@ def _read_contexts(path: Path, model: WorldModel) -> Contexts:
         (contexts.sensors, (n, model.spec.sensors.size)),
         (contexts.physics, (n, *contexts.physics.shape[1:2])),
         (contexts.task, (n,)),
+        (contexts.embodiment, (n,)),
     )
     if not n or not frames or any(tensor.shape != shape for tensor, shape in shapes) or contexts.physics.ndim != 2:
         raise VideoSimError(f"{path} does not fit the model; restore the files of the checkpoint")
+    if not ((contexts.embodiment >= 0) & (contexts.embodiment < len(model.embodiments))).all():
+        raise VideoSimError(f"{path} shows an embodiment that the model has not; restore the files of the checkpoint")
     if not all(bool(torch.isfinite(tensor).all()) for tensor, _ in shapes):
         raise VideoSimError(f"{path} holds NaN or infinity; restore the file")
     return contexts

@@ -76,6 +76,24 @@ COMMANDS: dict[str, Command] = {
         "RankConfig",
         "videosim.agents.rank:main",
     ),
+    "calibrate": Command(
+        "does a model's uncertainty know its error, also where its own policies lead it?",
+        "CalibrateConfig",
+        "videosim.agents.calibrate:main",
+    ),
+    "exploit": Command(
+        "one training in imagination followed in the dream and in physics: does it learn the dream's mistakes?",
+        "ExploitConfig",
+        "videosim.agents.exploit:main",
+    ),
+    "horizons": Command(
+        "how long should the dreams be that a policy learns in?", "HorizonsConfig", "videosim.agents.horizons:main"
+    ),
+    "stress": Command(
+        "policies from imagination and from physics where the physics has changed",
+        "StressConfig",
+        "videosim.agents.stress:main",
+    ),
     "audit": Command(
         "what a model may be trusted with: memory, laws, interventions and outcomes, beside broken worlds",
         "AuditConfig",

@@ -9,6 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from videosim.agent_config import AgentConfig as AgentConfig
+from videosim.agent_config import CalibrateConfig as CalibrateConfig
+from videosim.agent_config import ExploitConfig as ExploitConfig
+from videosim.agent_config import HorizonsConfig as HorizonsConfig
+from videosim.agent_config import StressConfig as StressConfig
 from videosim.generate_config import GenerateConfig as GenerateConfig
 from videosim.model_config import ModelConfig
 
@@ -33,11 +38,12 @@ class WorldConfig:
 class TrainConfig:
     """`videosim train`: from an episode store to a checkpoint."""
 
-    data: str = ""  # folder of the episode store
+    data: Any = ""  # folder of the episode store; [A,B]: of several, one model with an embodiment for each
     init: str = ""  # fine-tune this checkpoint (its tokens and scales stay) instead of starting from scratch
     seed: int = 0
     threads: int = 0  # 0: as many as torch chooses
-    held_out: float = 0.1  # fraction of the episodes that training never sees
+    held_out: Any = 0.1  # share of the episodes never trained on; from 1 on: last frames of one drive; [a,b]: by store
+    mirror: list[str] = field(default_factory=list)  # actions and sensors whose sign a mirror turns: train on both
     model: ModelConfig = field(default_factory=ModelConfig)
     tokenizer_steps: int = 7000
     tokenizer_batch: int = 64  # pairs of frames
@@ -130,36 +136,6 @@ class CheckConfig:
     data: str = ""  # folder of the episode store
 
 
-# --- agents ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class AgentConfig:
-    """A stable-baselines3 configuration: the same wherever the policy is trained."""
-
-    algorithm: str = "ppo"  # "ppo" or "sac"
-    obs: str = "state"  # policy input: "state" (decoded sensors) or "latent" (memory and latents)
-    steps: int = 300_000  # environment steps of one training
-    envs: int = 32  # environments side by side
-    imagined_starts: str = "data"  # imagined fragments begin anywhere in the "data", or as the "task" does
-    imagined_horizon: int = 60  # steps of an imagined fragment
-    max_uncertainty: Any = (
-        None  # ends imagined fragments whose expected state error is larger; "calibrated": the card's
-    )
-    uncertainty_penalty: float = 0.0  # taken from the imagined reward, per unit of uncertainty
-    learning_rate: float = 1e-3  # decays linearly
-    gamma: float = 0.99
-    batch: int = 512
-    hidden: list[int] = field(default_factory=lambda: [64, 64])  # widths of the policy's layers
-    rollout: int = 64  # PPO: steps of each environment between updates
-    epochs: int = 10  # PPO
-    gae_lambda: float = 0.95  # PPO
-    entropy: float = 0.0  # PPO: loss weight of the policy's entropy
-    log_std_init: float = -0.5  # PPO: log standard deviation of the first actions
-    gradient_steps: int = 16  # SAC: updates per step of all environments
-    learning_starts: int = 2000  # SAC: steps of random actions before the first update
-
-
 # --- measuring speed -------------------------------------------------------------------------------------------------
 
 
@@ -184,7 +160,8 @@ class AgentCommandConfig:
     """`videosim agent`: train one policy and score it in physics."""
 
     checkpoint: str = "???"  # bundled model, or a folder written by `videosim train`
-    train_in: str = "imagination"  # "imagination", "physics", or "physics-true-state" (the simulator's own sensors)
+    train_in: str = "imagination"  # "imagination", "physics", "physics-true-state" (the simulator's own sensors), …
+    data: str = ""  # folder of the store the model was made from, for train_in=behaviour-cloning
     agent: AgentConfig = field(default_factory=AgentConfig)
     seed: int = 0
     episodes: int = 50  # episodes of the score, in physics and in imagination
@@ -222,6 +199,7 @@ class GapConfig:
     checkpoint: str = "???"  # bundled model, or a folder written by `videosim train`
     agent: AgentConfig = field(default_factory=AgentConfig)
     arms: list[str] = field(default_factory=lambda: ["imagination", "physics", "physics-true-state"])  # random is free
+    data: str = ""  # folder of the store the model was made from, for the arm behaviour-cloning
     seeds: int = 3  # trainings of each arm
     seed: int = 0  # the first of them
     episodes: int = 50  # paired episodes that score each policy
@@ -266,12 +244,15 @@ class DemoConfig:
 
 @dataclass
 class AuditConfig:
-    """`videosim audit`: what a model of the push scene may be trusted with, and whether the audits can tell."""
+    """`videosim audit`: what a model may be trusted with, and whether the audits can tell."""
 
     checkpoint: str = (
         ""  # bundled model, or a folder of `videosim train`; "A,B": two side by side; empty: controls only
     )
-    controls: list[str] = field(default_factory=lambda: ["oracle", "freeze", "blind"])  # broken worlds; [all]: the zoo
+    world: str = ""  # "push" or "driving"; empty: that of the checkpoint, or push
+    data: str = ""  # episode store of a driving log; the model is then audited on its held-out episodes
+    held_out: float = 0.1  # share of them, as in `videosim train`; 1 where training has seen none
+    controls: list[str] = field(default_factory=lambda: ["few"])  # broken worlds by name; [few]: three; [all]: the zoo
     size: str = "full"  # of the bar file: "smoke", "quick", "standard" or "full"
     bars: str = ""  # another bar file than the registered one; the ledger takes no measurement made with it
     seed: int = 0

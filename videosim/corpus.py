@@ -1,4 +1,5 @@
-"""An episode store as flat tensors for training: everything small in memory, frames left memory-mapped.
+"""An episode store as flat tensors for training: everything small in memory, frames left memory-mapped. What the store
+says is put where the model's world has it, by name; what it does not say is NaN.
 
 Latents are encoded once (``encode``), because dynamics on cached latents train an order of magnitude faster than on
 frames. Windows never cross an episode.
@@ -12,8 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from videosim.data.store import EpisodeStore
+from videosim.data.store import EpisodeStore, Part
+from videosim.embodiments import has
 from videosim.errors import VideoSimError
+from videosim.missing import as_input
+from videosim.types import WorldSpec
 from videosim.world_model import WorldModel
 
 BACKGROUND_FRAMES = 15  # frames whose median image counts as an episode's background
@@ -21,39 +25,79 @@ COMMON_FRAMES = 64  # episodes whose median background counts as common to all
 
 
 class Corpus:
-    """The chosen ``episodes`` of a store. ``E`` episodes, ``F`` frames in all.
+    """The chosen ``episodes`` of a store, or parts of them, each as an episode of its own. ``E`` episodes, ``F`` frames
+    in all.
 
     sensors ``(F, S)``, rewards / terminated ``(F,)`` and actions ``(F, A)`` in [-1, 1] are aligned with frames: row f
     holds what followed frame f; the last row of an episode is zero.
+
+    world       the model's, of which the store may have a part; None: the store's own
+    embodiment  number of the body that it shows
+    task        whether its rewards and terminations are those of a task; False: they are not known
+    mirror      names of actions and sensors whose sign a mirror turns: everything is shown as in a mirror, and what
+                another sensor would say is not known; empty: as it was
     """
 
-    def __init__(self, store: EpisodeStore, episodes: Sequence[int]) -> None:
+    def __init__(
+        self,
+        store: EpisodeStore,
+        episodes: Sequence[int | Part],
+        world: WorldSpec | None = None,
+        embodiment: int = 0,
+        task: bool = True,
+        mirror: Sequence[str] = (),
+    ) -> None:
         if not len(episodes):
             raise VideoSimError("the store holds no episode for this part of the data; collect more frames")
-        self.spec = store.world
-        self.frames = [store.frames(i) for i in episodes]
+        parts = [i if isinstance(i, Part) else Part(i, 0, store.lengths[i] + 1) for i in episodes]
+        self.spec, self.embodiment, self.task = world or store.world, embodiment, task
+        shown = slice(None, None, -1 if len(mirror) else 1)
+        self.frames = [store.frames(part.episode)[part.first : part.end, :, shown] for part in parts]
         self.lengths = np.array([len(f) - 1 for f in self.frames])
         self.first = np.concatenate([[0], np.cumsum(self.lengths + 1)])
         total = int(self.first[-1])
-        action = self.spec.action
-        self.sensors = torch.zeros(total, self.spec.sensors.size)
+        action, sensors = self.spec.action, self.spec.sensors
+        self.measured = has(sensors.names, store.world.sensors.names)
+        steered = np.array([action.names.index(name) for name in store.world.action.names], int)
+        felt = np.array([sensors.names.index(name) for name in store.world.sensors.names], int)
+        self.sensors = torch.full((total, sensors.size), torch.nan)
         self.actions = torch.zeros(total, action.size)
         self.rewards = torch.zeros(total)
         self.terminated = torch.zeros(total)
-        for row, i in enumerate(episodes):
+        if not task:
+            self.rewards[:], self.terminated[:] = torch.nan, torch.nan
+        for row, (i, start, end) in enumerate(parts):
             a, b = int(self.first[row]), int(self.first[row + 1])
-            self.sensors[a:b] = torch.as_tensor(np.array(store.column("sensors", i)))
-            self.actions[a : b - 1] = torch.as_tensor(action.normalise(store.column("actions", i)))
-            self.rewards[a : b - 1] = torch.as_tensor(np.array(store.column("rewards", i), np.float32))
-            self.terminated[a : b - 1] = torch.as_tensor(np.array(store.column("terminated", i), np.float32))
-        self.wide = np.array([store.wide[i] for i in episodes])
-        self.physics: Callable[[int], np.ndarray] = lambda row: store.column("physics", episodes[row])
+            acted = np.zeros((end - start - 1, action.size), np.float32)
+            acted[:, steered] = store.column("actions", i)[start : end - 1]
+            self.sensors[a:b, felt] = torch.as_tensor(np.array(store.column("sensors", i)[start:end]))
+            self.actions[a : b - 1, steered] = torch.as_tensor(action.normalise(acted)[:, steered])
+            if task:
+                for name, values in (("rewards", self.rewards), ("terminated", self.terminated)):
+                    values[a : b - 1] = torch.as_tensor(np.array(store.column(name, i)[start : end - 1], np.float32))
+        if len(mirror):
+            self._turn(mirror)
+        self.wide = np.array([store.wide[part.episode] for part in parts])
+        self.physics: Callable[[int], np.ndarray] = lambda row: store.column("physics", parts[row].episode)[
+            parts[row].first : parts[row].end
+        ]
         self.background = np.stack(
             [np.median(f[:: max(1, len(f) // BACKGROUND_FRAMES)], axis=0).astype(np.uint8) for f in self.frames]
         )
         some = np.linspace(0, len(self.frames) - 1, min(len(self.frames), COMMON_FRAMES)).astype(int)
         self.common = np.median(self.background[some], axis=0).astype(np.uint8)
         self.latents = torch.zeros(0)
+
+    def _turn(self, mirror: Sequence[str]) -> None:
+        """Actions and sensors as a mirror shows them; what is 0 in their units must be the middle of their range."""
+        action, turned = self.spec.action, has(self.spec.sensors.names, mirror)
+        for number in np.flatnonzero(has(action.names, mirror)):
+            if action.low[number] != -action.high[number]:
+                raise VideoSimError(f"{action.names[number]} is not centred on 0, so a mirror cannot turn its sign")
+            self.actions[:, number] *= -1.0
+        self.measured &= turned
+        self.sensors[:, ~turned] = torch.nan
+        self.sensors[:, turned] *= -1.0
 
     def starts(self, length: int) -> np.ndarray:
         """``(n, 2)`` int64: every (episode row, t) at which a window of ``length`` transitions fits.
@@ -86,7 +130,8 @@ class Corpus:
         if length < 2 or (self.lengths < length).all():
             return self.training_starts(length)
         starts = self.starts(length)
-        step = self.sensors[1:] - self.sensors[:-1]
+        sensors = as_input(self.sensors)
+        step = sensors[1:] - sensors[:-1]
         change = ((step[1:] - step[:-1]).abs() / step.std(0).clamp(min=1e-6)).amax(-1)
         most = change.unfold(0, length - 1, 1).amax(-1)[self.first[starts[:, 0]] + starts[:, 1]]
         count = max(1, round(share * len(starts)))
@@ -105,7 +150,7 @@ class Corpus:
     def windows(self, where: np.ndarray, length: int) -> dict[str, Tensor]:
         """Windows of ``length`` transitions at ``where`` ``(B, 2)``: latents and sensors ``(B, length+1, …)``; actions,
         rewards, terminated and bool valid ``(B, length, …)``: False past the end of the episode, where its last frame
-        is repeated. Needs ``encode`` first."""
+        is repeated; and the embodiment int64 ``(B, 1)``. Needs ``encode`` first."""
         row, t = where[:, 0], where[:, 1]
         left = (self.lengths[row] - t)[:, None]
         index = torch.as_tensor((self.first[row] + t)[:, None] + np.minimum(np.arange(length + 1), left))
@@ -117,6 +162,7 @@ class Corpus:
             "rewards": self.rewards[before],
             "terminated": self.terminated[before],
             "valid": torch.as_tensor(np.arange(length) < left),
+            "embodiment": torch.full((len(where), 1), self.embodiment),
         }
 
     def encode(self, model: WorldModel, advance: Callable[[int], None] = lambda n: None) -> None:

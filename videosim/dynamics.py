@@ -103,8 +103,8 @@ class Dynamics(nn.Module, ABC):
     def loss(
         self, latents: Tensor, actions: Tensor, sensors: Tensor, valid: Tensor, rng: torch.Generator
     ) -> DynamicsLoss:
-        """latents ``(B, T+1, N, D)``, action tokens ``(B, T, W)``, sensors ``(B, T+1, S)`` standardised, valid bool
-        ``(B, T)``: False where the transition does not exist."""
+        """latents ``(B, T+1, N, D)``, action tokens ``(B, T, W)``, sensors ``(B, T+1, S)`` standardised and NaN where
+        they are not known, valid bool ``(B, T)``: False where the transition does not exist."""
 
     @torch.no_grad()
     def _dreamt(self, latents: Tensor, actions: Tensor, context: int) -> Dreamt:

@@ -28,7 +28,7 @@ def _pairs(
     starts = corpus.starts(1)
     where = starts[rng.choice(len(starts), size=min(count, len(starts)), replace=False)]
     frames, _, sensors = corpus.pairs(where)
-    return model.encode(frames).flatten(1), sensors
+    return model.encode(frames).flatten(1), sensors[:, corpus.measured]
 
 
 def tokenizer_gate(model: WorldModel, train: Corpus, test: Corpus, seed: int) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def tokenizer_gate(model: WorldModel, train: Corpus, test: Corpus, seed: int) ->
         "psnr_full": float(np.mean(psnr(frames, decoded))),
         "psnr_moving": float(np.mean(psnr(frames[moving], decoded[moving], mask[moving]))),
     }
-    if not model.spec.sensors.size:
+    if not test.measured.any():
         return {**result, "probe": {}}
     x, y = _pairs(model, train, PROBE_PAIRS, rng)
     x_test, y_test = _pairs(model, test, PROBE_PAIRS // 4, rng)
@@ -69,6 +69,8 @@ def tokenizer_gate(model: WorldModel, train: Corpus, test: Corpus, seed: int) ->
         optimizer.step()
         schedule.step()
     with torch.no_grad():
-        rms = ((probe(x_test) * std + mean - y_test).square().mean(0).sqrt() / model.sensor_span).tolist()
-    result["probe"] = dict(zip(model.spec.sensors.names, rms, strict=True))
+        rms = (
+            (probe(x_test) * std + mean - y_test).square().mean(0).sqrt() / model.sensor_span[test.measured]
+        ).tolist()
+    result["probe"] = dict(zip(np.array(model.spec.sensors.names)[test.measured].tolist(), rms, strict=True))
     return result

@@ -11,6 +11,7 @@ class GenerateConfig:
     """`videosim generate`: a film from a checkpoint by a verb."""
 
     checkpoint: str = "???"  # bundled model, or a folder written by `videosim train`
+    embodiment: str = ""  # of a model of several stores: the one that acts; empty: the first
     verb: str = "image-to-video"  # or another; a word that is none lists them all
     source: str = ""  # episode store, film, GIF or picture that it begins from
     episode: int = 0  # of a store

@@ -35,6 +35,7 @@ def main(cfg: GenerateConfig, run: Run) -> None:
     from videosim.resized import resized
 
     model = load_checkpoint(cfg.checkpoint)
+    model = model.embodied(cfg.embodiment) if cfg.embodiment else model
     if min(cfg.height, cfg.width) < 0:
         raise VideoSimError(f"height and width of a film are pixels, or 0; got {cfg.height} and {cfg.width}")
     frame = FrameSpec(cfg.height or model.spec.frame.height, cfg.width or model.spec.frame.width)

@@ -43,9 +43,9 @@ def open_loop_scores(model: WorldModel, corpus: Corpus, horizon: int, count: int
 
     ``horizon_frames``: median first step at which the error (``WorldModel.state_error``) passes 10 % of the sensors'
     range, without sensors half a standard deviation of the latents; ``error_{5,15,50}``; ``error_early``, the mean over
-    the first 15 steps, and ``error_mean``, over the horizon; ``reward_error``: absolute
-    error of the mean reward per step, in rewards; ``uncertainty_spearman``: rank correlation of uncertainty with the
-    true error; ``filter_error``: the state error while every frame is seen, after the first half of the window;
+    the first 15 steps, and ``error_mean``, over the horizon; ``reward_error``: absolute error of the mean reward per
+    step, in rewards, where there is a task; ``uncertainty_spearman``: rank correlation of uncertainty with the true
+    error; ``filter_error``: the state error while every frame is seen, after the first half of the window;
     ``uncertainty_threshold``: the uncertainty that 95 % of the steps within the limit stay below. Raises VideoSimError
     when no episode is long enough.
     """
@@ -58,9 +58,10 @@ def open_loop_scores(model: WorldModel, corpus: Corpus, horizon: int, count: int
         rewards.append(out.rewards)
     error = torch.stack(errors, 1)
     filtered = _filter_error(model, batch, length)
-    passed = error > (STATE_ERROR_LIMIT if model.spec.sensors.size else LATENT_ERROR_LIMIT)
+    passed = error > (STATE_ERROR_LIMIT if model.has_sensors else LATENT_ERROR_LIMIT)
     first = torch.where(passed.any(1), passed.int().argmax(1) + 1, error.shape[1])
     reward_error = (torch.stack(rewards, 1) - batch["rewards"][:, CONTEXT - 1 :]).abs().mean()
+    paid = {"reward_error": float(reward_error)} if corpus.task else {}
     doubt = torch.stack(doubts, 1)
     rank = spearmanr(doubt.flatten().numpy(), error.flatten().numpy()).statistic
     sound = doubt[~passed] if bool((~passed).any()) else doubt.flatten()
@@ -69,7 +70,7 @@ def open_loop_scores(model: WorldModel, corpus: Corpus, horizon: int, count: int
         **{f"error_{h}": float(error[:, h - 1].mean()) for h in (5, 15, 50) if h <= error.shape[1]},
         "error_early": float(error[:, :EARLY].mean()),
         "error_mean": float(error.mean()),
-        "reward_error": float(reward_error),
+        **paid,
         "filter_error": filtered,
         "uncertainty_spearman": float(np.nan_to_num(rank)),
         "uncertainty_threshold": float(sound.quantile(0.95)),

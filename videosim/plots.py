@@ -30,13 +30,15 @@ def svg(plot: Mapping[str, Any], key: str) -> str:
     """An ``<svg>`` element for ``plot``; ``key`` is unique on the page and prefixes every id inside.
 
     Lines: ``{"x_label", "y_label", "x": [...], "series": [{"name", "y", "low"?, "high"?}],
-    "lines"?: [{"y", "label"?}], "y_scale"?: "log", "y_range"?: [low, high], "steps"?: True}``, the steps being those of
-    a survival curve.
+    "lines"?: [{"y" or "x", "label"?}], "y_scale"?: "log", "y_range"?: [low, high], "steps"?: True}``, the steps
+    being those of a survival curve.
     Dots with intervals: ``{"x_label", "rows": [{"name", "value", "low"?, "high"?}]}``. None and NaN leave a gap.
     Clouds of points and the line on which both axes agree: ``{"x_label", "y_label", "points": [{"name", "x", "y"}]}``.
+    Routes on a map, as long one way as the other: ``{"x_label", "y_label", "routes": [{"name"?, "x", "y"}]}``; those
+    without a name come last, dotted, in the colours of the named ones.
     Raises VideoSimError on a plot that is none of these.
     """
-    kinds = {"series": _lines, "rows": _dots, "points": _clouds}
+    kinds = {"series": _lines, "rows": _dots, "points": _clouds, "routes": _routes}
     kind = next((name for name in kinds if name in plot), None)
     if kind is None:
         raise VideoSimError(f"a plot needs one of {', '.join(kinds)}; got {sorted(plot)}")
@@ -70,6 +72,13 @@ def _lines(axes: Axes, plot: Mapping[str, Any]) -> None:
             )
         axes.plot(plot["x"], _floats(series["y"]), color=colour, lw=1.8, ls=dash, label=series["name"], **style)
     for line in plot.get("lines", ()):
+        if "x" in line:
+            axes.axvline(line["x"], color=FAINT, lw=1, ls=(0, (2, 3)))
+            axes.annotate(
+                line.get("label", ""), (line["x"], 1), (3, -10), color=FAINT, fontsize=8.5,
+                xycoords=("data", "axes fraction"), textcoords="offset points",
+            )  # fmt: skip
+            continue
         axes.axhline(line["y"], color=FAINT, lw=1, ls=(0, (2, 3)))
         if line.get("label"):
             place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "ha": "right"}
@@ -100,6 +109,19 @@ def _clouds(axes: Axes, plot: Mapping[str, Any]) -> None:
         axes.plot(
             _floats(cloud["x"]), _floats(cloud["y"]), marks[i % len(marks)], color=colour, ms=6, label=cloud["name"]
         )
+    axes.set_xlabel(plot.get("x_label", ""))
+    axes.set_ylabel(plot.get("y_label", ""))
+    axes.grid(color=FAINT, alpha=0.25, lw=0.6)
+    _legend(axes)
+
+
+def _routes(axes: Axes, plot: Mapping[str, Any]) -> None:
+    named = [route for route in plot["routes"] if "name" in route]
+    for i, route in enumerate(plot["routes"]):
+        colour = SERIES[i % len(named) % len(SERIES)]
+        style: dict[str, Any] = {"label": route["name"]} if "name" in route else {"ls": (0, (1, 1.6)), "lw": 2.6}
+        axes.plot(_floats(route["x"]), _floats(route["y"]), color=colour, **{"lw": 1.6, **style})
+    axes.set_aspect("equal", adjustable="datalim")
     axes.set_xlabel(plot.get("x_label", ""))
     axes.set_ylabel(plot.get("y_label", ""))
     axes.grid(color=FAINT, alpha=0.25, lw=0.6)

@@ -9,7 +9,8 @@ moves the cart a tenth of a pixel).
 Where a log has sensors they are most of the state, and chaotic: the gradients of a long run of them are noise, and its
 mean is no motion that can happen. So they are learned from the truth outwards. A network of their own moves them on,
 taught first, by short runs; the filter is taught by its own errors; and picture and outcome are taught beside the true
-state, so that in a dream they show the state that is dreamed.
+state, so that in a dream they show the state that is dreamed. Beside sensors that a log lacks they are taught beside
+what is believed of them.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 
 from videosim.dynamics import Dynamics, DynamicsLoss, State
 from videosim.layers import linear, network, small
+from videosim.missing import as_input, filled
 from videosim.model_config import RecurrentConfig
 
 # Standard deviations, log-uniform, of how far off the states are that training moves on. A run must lead back from
@@ -147,12 +149,12 @@ class RecurrentDynamics(Dynamics):
 
     def transition_loss(self, sensors: Tensor, actions: Tensor, weight: Tensor, rng: torch.Generator) -> Tensor:
         """Mean error along runs through the window, each from a state a little off the truth."""
-        state, scale = _off_by(FAR, sensors[:, 0], rng)
+        state, scale = _off_by(FAR, as_input(sensors[:, 0]), rng)
         weight = weight / (1.0 + (scale / PRECISE).square())
         errors = []
         for k in range(actions.shape[1]):
             state = state + self.sensor_step * self._move(state, actions[:, k])
-            errors.append(_huber((state - sensors[:, k + 1]) / self.sensor_step))
+            errors.append(_huber((state - filled(sensors[:, k + 1], state)) / self.sensor_step))
         return _mean(errors, weight)
 
     def loss(
@@ -167,15 +169,16 @@ class RecurrentDynamics(Dynamics):
         known, _ = _off_by(NEAR, sensors, rng)
         state = self.start(seen[:, :1], actions[:, :0])
         states = [state]
-        latent_error, believed = [], [_huber(state["sensors"] - sensors[:, 0])]
+        latent_error, believed = [], [_huber(state["sensors"] - filled(sensors[:, 0], state["sensors"]))]
         for t in range(steps):
             if t + 1 < context:
                 # The prediction is scored before the frame corrects it: the one-step loss keeps the filter sharp.
                 ahead = self._advance(state, actions[:, t])
                 state = self._absorb(ahead, seen[:, t + 1])
-                believed.append(_huber(state["sensors"] - sensors[:, t + 1]))
+                believed.append(_huber(state["sensors"] - filled(sensors[:, t + 1], state["sensors"])))
             else:
-                ahead = state = self._advance({**state, "sensors": known[:, t]}, actions[:, t])
+                beside = {**state, "sensors": filled(known[:, t], state["sensors"])}
+                ahead = state = self._advance(beside, actions[:, t])
             latent_error.append((ahead["latents"] - latents[:, t + 1].flatten(1)).square().mean(-1))
             states.append(state)
 
@@ -187,14 +190,15 @@ class RecurrentDynamics(Dynamics):
             # What the transition leaves over where nothing is hidden is nothing: the memory must not make it up.
             with torch.no_grad():
                 moved = (sensors[:, 1:] - sensors[:, :-1]) / self.sensor_step
-                left = moved - self._move(sensors[:, :-1], actions)
+                left = moved - self._move(as_input(sensors[:, :-1]), actions)
             remembered = self.norm(torch.stack([s["memory"] for s in states[1:]], 1))
-            moved_term = (_huber(self.sensor_increment(remembered) - left) * valid).sum() / valid.sum()
+            made = self.sensor_increment(remembered)
+            moved_term = (_huber(made - filled(left, made)) * valid).sum() / valid.sum()
             # Every pair of frames teaches the reader, without an unroll: the filter stands on it from the start.
             before = torch.cat([seen[:, :1], seen[:, :-1]], 1)
             read = self.reader(torch.cat([before.flatten(2), seen.flatten(2)], -1))
             exists = torch.cat([valid[:, :1], valid], 1)
-            reading_term = (_huber(read - sensors) * exists).sum() / exists.sum()
+            reading_term = (_huber(read - filled(sensors, read)) * exists).sum() / exists.sum()
             total = total + c.state_weight * (filter_term + reading_term) + moved_term
             terms |= {"filter": filter_term, "reading": reading_term, "moved": moved_term}
         return DynamicsLoss(

@@ -41,7 +41,8 @@ def resized(model: WorldModel, frame: FrameSpec) -> WorldModel:
             f"the {model.config.dynamics.kind} core has one size of picture, {model.spec.frame.shape[:2]}"
         )
     with torch.random.fork_rng(devices=[]):  # what is drawn here is not used
-        other = WorldModel(model.config, replace(model.spec, frame=frame)).to(model.device).train(model.training)
+        other = WorldModel(model.config, replace(model.spec, frame=frame), model.embodiments)
+    other = other.to(model.device).train(model.training).embodied(model.body)
     for owner, part in LEFT_BEHIND.items():
         other.get_submodule(owner).add_module(part, _OfAnotherSize())
     for owner, module in other.named_modules():

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from videosim.dynamics import Dynamics, DynamicsLoss, State
 from videosim.errors import VideoSimError
 from videosim.layers import linear, network
+from videosim.missing import filled
 from videosim.model_config import SpaceTimeConfig
 from videosim.patches import Patches
 from videosim.paths import Path, Predict
@@ -246,7 +247,7 @@ class SpaceTimeDynamics(Dynamics):
         read = self._reading(summary, before, seen)
         if sensors.shape[-1]:
             # Huber's, because a collision changes a velocity by many standard deviations at once.
-            terms["reading"] = _mean(F.huber_loss(read, sensors, reduction="none").mean(-1), exists)
+            terms["reading"] = _mean(F.huber_loss(read, filled(sensors, read), reduction="none").mean(-1), exists)
             total = total + c.sensor_weight * terms["reading"]
         context = int(torch.rand((), generator=rng).mul(math.log(frames)).exp())
         return DynamicsLoss(

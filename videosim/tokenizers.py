@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from videosim.errors import VideoSimError
 from videosim.fsq import codes, indices, quantise, to_ids
 from videosim.layers import linear
+from videosim.missing import filled
 from videosim.model_config import ConvTokenizerConfig, FsqTokenizerConfig, TokenizerConfig
 from videosim.types import FrameSpec, LatentLayout
 
@@ -68,7 +69,7 @@ class Tokenizer(nn.Module, ABC):
         """Training loss on pairs of consecutive frames.
 
         frames uint8 ``(B, 2, H, W, 3)``; backgrounds uint8 ``(B, K, H, W, 3)``, pictures that show nothing of interest;
-        sensors float32 ``(B, S)`` standardised, of the second frame (S may be 0).
+        sensors float32 ``(B, S)`` standardised, of the second frame (S may be 0; NaN where they are not known).
         """
 
 
@@ -180,7 +181,8 @@ class ConvTokenizer(Tokenizer):
         terms = {"reconstruction": float(reconstruction.detach())}
         if sensors.shape[-1] and self.config.sensor_weight:
             # Huber's, because a collision is a velocity many standard deviations away.
-            reading = 2.0 * F.huber_loss(self.probe(pair.flatten(1)), sensors)
+            read = self.probe(pair.flatten(1))
+            reading = 2.0 * F.huber_loss(read, filled(sensors, read))
             total = total + self.config.sensor_weight * reading
             terms["sensor_reading"] = float(reading.detach())
         return total, terms

@@ -6,8 +6,9 @@ inside, latents, sensors and rewards have zero mean and unit scale over the trai
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from videosim.actions import ActionTokens
 from videosim.dynamics import State, build_dynamics
+from videosim.embodiments import Embodiment, number_of
 from videosim.errors import VideoSimError
 from videosim.heads import Heads
 from videosim.model_config import ModelConfig
@@ -47,23 +49,33 @@ class StepOut:
 @dataclass
 class Contexts:
     """Start clips: latents ``(n, K, N, D)``, actions ``(n, K-1, A)`` in [-1, 1], and of the last frame the sensors
-    ``(n, S)`` and the physics state ``(n, P)`` (P may be 0), so that physics can start from the same place. ``task``
-    bool ``(n,)``: the clip is the beginning of an episode that began as the task does."""
+    ``(n, S)`` and the physics state ``(n, P)`` (P may be 0), so that physics can start from the same place; 0 where the
+    clip's store has none. ``task`` bool ``(n,)``: the clip is the beginning of an episode that began as the task does.
+    ``embodiment`` int64 ``(n,)``: number of the body it shows; left out: the first."""
 
     latents: Tensor
     actions: Tensor
     sensors: Tensor
     physics: Tensor
     task: Tensor
+    embodiment: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
+
+    def __post_init__(self) -> None:
+        if not len(self.embodiment):
+            self.embodiment = torch.zeros(len(self.latents), dtype=torch.int64)
 
     def __len__(self) -> int:
         return len(self.latents)
 
 
 class WorldModel(nn.Module):
-    """Made by ``videosim train``, loaded by ``load_checkpoint``. ``card`` holds what the training run recorded."""
+    """Made by ``videosim train``, loaded by ``load_checkpoint``. ``card`` holds what the training run recorded.
 
-    def __init__(self, config: ModelConfig, spec: WorldSpec) -> None:
+    embodiments  the bodies that it knows, each with some of the world's actions and sensors; none: one with all
+    body         number of the one that acts, the first unless ``embodied`` chose another
+    """
+
+    def __init__(self, config: ModelConfig, spec: WorldSpec, embodiments: Sequence[Embodiment] = ()) -> None:
         super().__init__()
         if spec.action.size > config.max_action_size:
             raise VideoSimError(
@@ -71,7 +83,13 @@ class WorldModel(nn.Module):
                 "raise model.max_action_size"
             )
         sensors = spec.sensors.size
-        self.config, self.spec = config, spec
+        self.config, self.spec, self.body = config, spec, 0
+        self.embodiments = list(embodiments) or [Embodiment.of(spec)]
+        if len(self.embodiments) > config.embodiments:
+            raise VideoSimError(
+                f"{len(self.embodiments)} stores need as many embodiments and the model has {config.embodiments}; "
+                "raise model.embodiments"
+            )
         self.tokenizer = build_tokenizer(config.tokenizer, spec.frame, sensors)
         layout = self.tokenizer.layout
         self.action_tokens = ActionTokens(config.max_action_size, ACTION_WIDTH, config.embodiments)
@@ -83,6 +101,10 @@ class WorldModel(nn.Module):
             self.register_buffer(f"{name}_mean", torch.zeros(shape))
             self.register_buffer(f"{name}_std", torch.ones(shape))
         self.register_buffer("sensor_span", torch.as_tensor(spec.sensors.span), persistent=False)
+        measured = np.stack([body.measures(spec) for body in self.embodiments])
+        self.register_buffer("measured", torch.from_numpy(measured), persistent=False)
+        for number, body in enumerate(self.embodiments):
+            self.action_tokens.has[number, : spec.action.size] = torch.from_numpy(body.steers(spec)).float()
         self.contexts: Contexts | None = None
         self.card: dict[str, Any] = {}
         self.folder: Path | None = None
@@ -94,6 +116,27 @@ class WorldModel(nn.Module):
     reward_mean: Tensor
     reward_std: Tensor
     sensor_span: Tensor
+    measured: Tensor  # bool (embodiments, S)
+
+    def embodied(self, embodiment: str | int) -> WorldModel:
+        """The same model, weights and all, as another body by its name or number; VideoSimError where it knows none
+        such."""
+        other = copy.copy(self)
+        other.body = number_of(self.embodiments, embodiment)
+        return other
+
+    def titled(self, title: str) -> str:
+        """What the card calls a section of the present body."""
+        return title if len(self.embodiments) == 1 else f"{title}, {self.embodiments[self.body].name}"
+
+    def figure(self, name: str) -> str:
+        """What a run calls a figure of the present body."""
+        return name if len(self.embodiments) == 1 else f"{name}_{self.embodiments[self.body].name}"
+
+    @property
+    def has_sensors(self) -> bool:
+        """Whether the present body has any."""
+        return bool(self.embodiments[self.body].sensors)
 
     @property
     def latent_size(self) -> int:
@@ -133,15 +176,16 @@ class WorldModel(nn.Module):
     def _scaled(self, z: Tensor) -> Tensor:
         return (z - self.latent_mean) / self.latent_std
 
-    def start(self, latents: Tensor, actions: Tensor) -> State:
-        """Absorb K raw-latent frames ``(B, K, N, D)`` and the K-1 actions ``(B, K-1, A)`` in [-1, 1] between them."""
-        known = self._scaled(latents)
-        return self._remembering(self.dynamics.start(known, self.action_tokens(actions)), known[:, -1])
+    def start(self, latents: Tensor, actions: Tensor, embodiment: Tensor | None = None) -> State:
+        """Absorb K raw-latent frames ``(B, K, N, D)`` and the K-1 actions ``(B, K-1, A)`` in [-1, 1] between them, of
+        the present body or of those numbered ``embodiment`` ``(B,)``."""
+        known, bodies = self._scaled(latents), self.body if embodiment is None else embodiment[:, None]
+        return self._remembering(self.dynamics.start(known, self.action_tokens(actions, bodies)), known[:, -1])
 
     def observe(self, state: State, action: Tensor, latents: Tensor) -> State:
         """Absorb one real frame's raw latents ``(B, N, D)`` that followed ``action`` ``(B, A)``."""
         known = self._scaled(latents)
-        return self._remembering(self.dynamics.observe(state, self.action_tokens(action), known), known)
+        return self._remembering(self.dynamics.observe(state, self.action_tokens(action, self.body), known), known)
 
     def _remembering(self, state: State, seen: Tensor) -> State:
         """``state`` with the last real frame's standardised latents ``(B, N, D)``, which the painter starts from."""
@@ -151,15 +195,16 @@ class WorldModel(nn.Module):
         self, state: State, action: Tensor, rngs: Sequence[torch.Generator] | None = None
     ) -> tuple[State, StepOut]:
         """Imagine one step under ``action`` ``(B, A)`` in [-1, 1]; ``rngs``, one a row, for a core that samples."""
-        token = self.action_tokens(action)
+        token = self.action_tokens(action, self.body)
         before, sensors = self.dynamics.features(state), self.dynamics.sensors(state)
         ahead, _ = self.dynamics.step(state, token, rngs)
         state = ahead if self.painter is None else {**ahead, "seen": state["seen"]}
         after = self.dynamics.features(state)
         reward, logit = self.heads(before, token, after, sensors, self.dynamics.sensors(state))
         error = self.heads.error_std(token, after, state["age"])
-        if self.spec.sensors.size:
-            error = error * self.sensor_std / self.sensor_span
+        if self.has_sensors:
+            known = self.measured[self.body]
+            error = (error * self.sensor_std / self.sensor_span)[:, known]
         return state, StepOut(
             rewards=reward * self.reward_std + self.reward_mean,
             terminated_prob=torch.sigmoid(logit),
@@ -176,21 +221,22 @@ class WorldModel(nn.Module):
         ``SpaceTimeDynamics.generate``. Raises VideoSimError where the core makes no whole clips."""
         if not isinstance(self.dynamics, SpaceTimeDynamics):
             raise VideoSimError(f"the {self.config.dynamics.kind} core makes one frame after another, no whole clips")
-        tokens = None if actions is None else self.action_tokens(actions)
+        tokens = None if actions is None else self.action_tokens(actions, self.body)
         made = self.dynamics.generate(self._scaled(given), kept, tokens, rngs, passes)
         return made * self.latent_std + self.latent_mean
 
     def state_error(self, state: State, sensors: Tensor, latents: Tensor) -> Tensor:
-        """How far ``state`` is off the true sensors ``(B, S)``, root mean square of fractions of their ranges; without
-        sensors, off the raw latents ``(B, N, D)`` of the true frame, in standard deviations: ``(B,)``."""
-        if self.spec.sensors.size:
-            return ((self.sensors(state) - sensors) / self.sensor_span).square().mean(-1).sqrt()
+        """How far ``state`` is off the true sensors ``(B, S)``, root mean square of fractions of their ranges; of a
+        body without sensors, off the raw latents ``(B, N, D)`` of the true frame, in standard deviations: ``(B,)``."""
+        if self.has_sensors:
+            known = self.measured[self.body]
+            return ((self.sensors(state) - sensors) / self.sensor_span)[:, known].square().mean(-1).sqrt()
         return ((self.latents(state) - latents) / self.latent_std).flatten(1).square().mean(-1).sqrt()
 
     def latents(self, state: State) -> Tensor:
         """Raw latents ``(B, N, D)`` of the state's newest frame, absorbed or imagined."""
         latents = self.dynamics.latents(state)
-        if self.painter is not None:
+        if self.painter is not None and self.has_sensors:
             painted = self.painter(self.dynamics.sensors(state), state["seen"])
             latents = torch.where(state["age"][:, None, None] > 0.0, painted, latents)
         return latents * self.latent_std + self.latent_mean

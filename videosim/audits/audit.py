@@ -8,9 +8,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from videosim.audits.instrument import Instrument
-from videosim.audits.push_reader import PushReader
-from videosim.audits.truth import Truth
 from videosim.audits.verdict import Bars, Result, Sample, judge
 from videosim.audits.world import World
 
@@ -19,16 +16,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Bench:
-    """The true side: MuJoCo, the reader that passed A0, the bars, and the seed of all resampling."""
+    """The true side, as a scene prepares it: the truth, the instrument that passed A0, the bars, and the seed of all
+    resampling."""
 
-    truth: Truth
-    instrument: Instrument
+    truth: Any
+    instrument: Any
     bars: Bars
     seed: int
     _drawn: dict[Hashable, Any] = field(default_factory=dict)
 
     @property
-    def reader(self) -> PushReader:
+    def reader(self) -> Any:
         return self.instrument.reader
 
     @property
@@ -72,7 +70,7 @@ class Viewing:
 
 @dataclass(frozen=True)
 class Audit:
-    """One audit of the push scene.
+    """One audit of a scene.
 
     name     in bar file and matrix: "A3"
     title    what it asks, in a few words

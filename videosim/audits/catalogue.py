@@ -1,4 +1,4 @@
-"""The audits there are, in the order in which they are asked: an audit comes after its gates."""
+"""The scenes there are, and their audits in the order in which they are asked: an audit comes after its gates."""
 
 from __future__ import annotations
 
@@ -9,13 +9,72 @@ from videosim.audits import (
     identity,
     intervention,
     lasting,
+    manoeuvres,
     permanence,
+    push_scene,
     rewards,
     successor,
+    turns,
 )
 from videosim.audits.audit import Audit
+from videosim.audits.driving_instrument import prepare_driving
+from videosim.audits.driving_truth import driving_sha256
+from videosim.audits.instrument import prepare_push
+from videosim.audits.log_truth import LogTruth, log_control
+from videosim.audits.scene import Scene
+from videosim.audits.turns import prepare_log
+from videosim.audits.world import PhysicsWorld
+from videosim.errors import VideoSimError
 
-AUDITS: dict[str, Audit] = {
+PUSH_AUDITS: dict[str, Audit] = {
     module.AUDIT.name: module.AUDIT
     for module in (intervention, identity, permanence, coasts, doses, lasting, coherence, rewards, successor)
 }
+
+SCENES: dict[str, Scene] = {
+    scene.name: scene
+    for scene in (
+        Scene(
+            name="push",
+            audits=PUSH_AUDITS,
+            prepare=prepare_push,
+            control=lambda name: PhysicsWorld(f"control:{name}"),
+            sha256=push_scene.scene_sha256,
+            few=("oracle", "freeze", "blind"),
+            figures=(("floor_fraction", "probe_floor_fraction"),),
+        ),
+        Scene(
+            name="driving",
+            audits={manoeuvres.AUDIT.name: manoeuvres.AUDIT},
+            prepare=prepare_driving,
+            control=lambda name: PhysicsWorld(f"control:driving.{name}"),
+            sha256=driving_sha256,
+            few=("oracle", "freeze", "straight_slow"),
+            figures=(("speed_r2", "reader_speed_r2"), ("yaw_rate_r2", "reader_yaw_rate_r2")),
+        ),
+    )
+}
+LOG_AUDITS = {turns.AUDIT.name: turns.AUDIT}
+AUDITS: dict[str, Audit] = LOG_AUDITS | {n: audit for scene in SCENES.values() for n, audit in scene.audits.items()}
+
+
+def log_scene(folder: str, held_out: float) -> Scene:
+    """The scene of a recorded log: the episodes of the store in ``folder`` that training with this share ``held_out``
+    has not seen. VideoSimError where there are none, or nothing to steer by."""
+    log = LogTruth(folder, held_out)
+    return Scene(
+        name="log",
+        audits=LOG_AUDITS,
+        prepare=lambda bars, rng: prepare_log(log, bars, rng),
+        control=lambda name: log_control(log, name),
+        sha256=log.sha256,
+        few=("steered", "freeze", "blind"),
+        figures=(("turn_sign", "recorded_turn_sign"),),
+    )
+
+
+def scene_of(world: str) -> Scene:
+    """The scene whose worlds are called ``world``; VideoSimError where there is none."""
+    if world not in SCENES:
+        raise VideoSimError(f"there are no audits for the world {world!r}; there are for {', '.join(SCENES)}")
+    return SCENES[world]

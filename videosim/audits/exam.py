@@ -15,10 +15,7 @@ from typing import Any
 import numpy as np
 
 from videosim.audits.audit import Bench, Viewing
-from videosim.audits.catalogue import AUDITS
-from videosim.audits.instrument import audit_instrument
-from videosim.audits.push_scene import scene_sha256
-from videosim.audits.truth import Truth
+from videosim.audits.scene import Scene
 from videosim.audits.verdict import FAIL, PASS, Result, load_bars
 from videosim.audits.world import World
 from videosim.errors import VideoSimError
@@ -58,16 +55,15 @@ class Report:
 
 
 class Exam:
-    """The truth and the instrument. ``size`` is one of the bar file's; ``bars`` another bar file.
+    """The truth and the instrument of ``scene``. ``size`` is one of the bar file's; ``bars`` another bar file.
 
     Raises VideoSimError where the instrument fails its own audit, because no verdict could mean anything.
     """
 
-    def __init__(self, size: str = "full", bars: Path | None = None, seed: int = 0) -> None:
-        self.bars = load_bars(size, bars)
-        truth = Truth()
-        self.spec, self.scene_sha256 = truth.env.world_spec, scene_sha256()
-        self.instrument = audit_instrument(truth, self.bars, np.random.default_rng(seed))
+    def __init__(self, scene: Scene, size: str = "full", bars: Path | None = None, seed: int = 0) -> None:
+        self.scene, self.bars = scene, load_bars(size, bars, scene.name)
+        truth, self.instrument = scene.prepare(self.bars, np.random.default_rng(seed))
+        self.spec, self.scene_sha256 = truth.spec, scene.sha256()
         if self.instrument.result.verdict != PASS:
             truth.close()
             raise VideoSimError(
@@ -80,16 +76,22 @@ class Exam:
     def close(self) -> None:
         self.bench.truth.close()
 
-    def examine(self, world: World, audits: Collection[str] = tuple(AUDITS)) -> Report:
-        """Run ``audits`` on ``world``. VideoSimError where it is not a world of this scene, or an audit is unknown."""
-        unknown = sorted(set(audits) - set(AUDITS))
+    def examine(self, world: World, audits: Collection[str] | None = None) -> Report:
+        """Run ``audits`` on ``world``, all by default. VideoSimError where it is not a world of this scene, or an audit
+        is unknown."""
+        there = self.scene.audits
+        audits = tuple(there) if audits is None else audits
+        unknown = sorted(set(audits) - set(there))
         if unknown:
-            raise VideoSimError(f"there is no audit {unknown[0]!r} for the push scene; choose {', '.join(AUDITS)}")
+            raise VideoSimError(
+                f"there is no audit {unknown[0]!r} for the {self.scene.name} scene; choose {', '.join(there)}"
+            )
         fits(world.spec, self.spec, world.name)
         viewing = Viewing(world, self.bench)
         results = {"A0": self.instrument.result}
-        results |= {name: audit.run(viewing) for name, audit in AUDITS.items() if name in audits}
-        notes = {name: note for name, result in results.items() if (note := _note(name, result, results))}
+        results |= {name: audit.run(viewing) for name, audit in there.items() if name in audits}
+        gates = {name: audit.gate for name, audit in there.items()}
+        notes = {n: note for n, result in results.items() if (note := _note(result, gates.get(n, ()), results))}
         return Report(world.name, self.bars.sha256, results, notes)
 
     def compare(self, first: Report, second: Report) -> dict[str, dict[str, Estimate]]:
@@ -112,13 +114,12 @@ def fits(spec: WorldSpec, scene: WorldSpec, name: str) -> None:
         ours, theirs = getattr(scene, what), getattr(spec, what)
         if ours != theirs:
             raise VideoSimError(
-                f"{name} is not a world of the push scene: its {what} is {theirs} and not {ours}; "
-                "audit a model that was trained on push"
+                f"{name} is not a world of the {scene.name} scene: its {what} is {theirs} and not {ours}; "
+                f"audit a model that was trained on {scene.name}"
             )
 
 
-def _note(name: str, result: Result, results: Mapping[str, Result]) -> str:
-    gates = AUDITS[name].gate if name in AUDITS else ()
+def _note(result: Result, gates: Collection[str], results: Mapping[str, Result]) -> str:
     shut = [gate for gate in gates if gate in results and results[gate].verdict == FAIL]
     if result.verdict == PASS and shut:
         return f"not gated through: {', '.join(shut)} failed"

@@ -42,6 +42,12 @@ class Instrument:
     result: Result
 
 
+def prepare_push(bars: Bars, rng: np.random.Generator) -> tuple[Truth, Instrument]:
+    """MuJoCo's push and the reader of its frames, audited."""
+    truth = Truth()
+    return truth, audit_instrument(truth, bars, rng)
+
+
 def audit_instrument(truth: Truth, bars: Bars, rng: np.random.Generator) -> Instrument:
     """Calibrate on one set of starts, measure on the episodes of another."""
     tested = range(TESTED_FROM, TESTED_FROM + bars.sizes["instrument_episodes"])

@@ -20,9 +20,8 @@ from typing import Any
 
 import yaml
 
-from videosim.audits.catalogue import AUDITS
-from videosim.audits.push_scene import scene_sha256
-from videosim.audits.verdict import FAIL, PASS, Bar, bar_of
+from videosim.audits.catalogue import AUDITS, SCENES
+from videosim.audits.verdict import FAIL, PASS, Bar, bar_of, load_bars
 from videosim.errors import VideoSimError
 from videosim.statistics import Estimate
 
@@ -108,12 +107,12 @@ def load_measurements(path: Path) -> dict[str, Any]:
     return measured
 
 
-def join(claims: Sequence[Claim], measured: Sequence[Mapping[str, Any]], bars_sha256: str) -> list[Entry]:
+def join(claims: Sequence[Claim], measured: Sequence[Mapping[str, Any]]) -> list[Entry]:
     """One entry a claim; where several runs measured it, the last one given counts."""
-    return [_entry(claim, measured, bars_sha256) for claim in claims]
+    return [_entry(claim, measured) for claim in claims]
 
 
-def _entry(claim: Claim, measured: Sequence[Mapping[str, Any]], bars_sha256: str) -> Entry:
+def _entry(claim: Claim, measured: Sequence[Mapping[str, Any]]) -> Entry:
     level = AUDITS[claim.audit].level
     runs = [run for run in measured if claim.metric in _metrics(run, claim)]
     if not runs:
@@ -124,7 +123,7 @@ def _entry(claim: Claim, measured: Sequence[Mapping[str, Any]], bars_sha256: str
         return Entry(
             claim, "level mismatch", said, f"{claim.audit} is evidence of L{level}, the claim is of L{claim.level}"
         )
-    fault = _void(runs[-1], claim.audit, bars_sha256)
+    fault = _void(runs[-1], claim.audit)
     if fault:
         return Entry(claim, "void", said, fault)
     value, low, high = (float("nan") if found[k] is None else float(found[k]) for k in ("value", "low", "high"))
@@ -141,16 +140,17 @@ def _metrics(run: Mapping[str, Any], claim: Claim) -> Mapping[str, Any]:
     return run["worlds"][claim.model]["audits"].get(claim.audit, {}).get("metrics", {})
 
 
-def _void(run: Mapping[str, Any], audit: str, bars_sha256: str) -> str:
+def _void(run: Mapping[str, Any], audit: str) -> str:
     """Why a run's measurements by ``audit`` count for nothing; empty where they count."""
     wrong = [control for control, by, *_ in run["controls_wrong"] if by == audit]
     if wrong:
         return f"{audit} gave the control {wrong[0]} the wrong verdict in the same run"
     if not any(audit in run["worlds"][control]["audits"] for control in run["controls"]):
         return f"{audit} met no control in the same run; give controls="
-    if run["bars_sha256"] != bars_sha256:
+    scene = run.get("scene", "push")  # of which runs once said nothing, there being no other
+    if run["bars_sha256"] != load_bars("full", scene=scene).sha256:
         return "the bars were not those that are registered"
-    if run["scene_sha256"] != scene_sha256():
+    if scene in SCENES and run["scene_sha256"] != SCENES[scene].sha256():
         return "the scene has changed since"
     return ""
 

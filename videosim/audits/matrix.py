@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
-
-import yaml
 
 from videosim.audits.exam import Exam, Report
+from videosim.audits.scene import Matrix
 from videosim.audits.verdict import FAIL, PASS
-from videosim.audits.world import PhysicsWorld
-
-Matrix = Mapping[str, Mapping[str, str]]  # control -> audit -> verdict
-
-
-def expected() -> Matrix:
-    """The expected verdicts; the codec's row is missing, for it needs a checkpoint to be opened."""
-    return yaml.safe_load((files("videosim.audits") / "matrix.yaml").read_text())
 
 
 def examine_control(exam: Exam, name: str) -> Report:
     """Those audits of the control ``name`` that have an expected verdict."""
-    world = PhysicsWorld(f"control:{name}")
-    report = exam.examine(world, tuple(expected()[name]))
+    world = exam.scene.control(name)
+    report = exam.examine(world, tuple(exam.scene.expected()[name]))
     world.close()
     return report
 

@@ -15,7 +15,6 @@ from scipy.stats import spearmanr
 
 from videosim.audits.exam import Exam
 from videosim.audits.verdict import Result
-from videosim.audits.world import PhysicsWorld
 
 RANKED = 0.95
 
@@ -53,6 +52,8 @@ LADDERS = (
         read=lambda result: float(result.details["error_floors"][0]),
     ),
     _metric("reward_bug", (0.5, 1, 2, 4, 7), "A14", "optimism"),
+    _metric("attenuated", (0.9, 0.7, 0.5, 0.3, 0.1), "A17", "state_yaw_rate_gain", -1),
+    _metric("lag", (0, 1, 2, 3, 4), "A17", "state_latency_frames"),
 )
 
 
@@ -80,7 +81,7 @@ def climb(exam: Exam, ladder: Ladder) -> Graded:
     """Ask the ladder's audit about its five controls."""
     figures = []
     for number in ladder.numbers:
-        world = PhysicsWorld(f"control:{ladder.control}{number}")
+        world = exam.scene.control(f"{ladder.control}{number}")
         figures.append(ladder.read(exam.examine(world, [ladder.audit]).results[ladder.audit]))
         world.close()
     return Graded(ladder, figures)

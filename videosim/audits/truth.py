@@ -13,6 +13,7 @@ import numpy as np
 from videosim.audits.push_scene import NAMES, positions
 from videosim.audits.world import Start
 from videosim.envs.physics import PhysicsEnv
+from videosim.types import WorldSpec
 
 FIRST_SEED = 2**32
 SCATTERED = 400
@@ -73,6 +74,10 @@ class Truth:
         frames, position, pixels = (np.stack(part) for part in zip(*rows, strict=True))
         self._whole = _fit_whole(position, pixels)
         self.scattered = self._moments(frames, position, pixels)
+
+    @property
+    def spec(self) -> WorldSpec:
+        return self.env.world_spec
 
     def close(self) -> None:
         self.env.close()

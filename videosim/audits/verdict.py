@@ -26,11 +26,6 @@ from videosim.statistics import Estimate, bootstrap
 
 PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
 KINDS = ("at_least", "at_most", "within")
-NUMBERS = (  # that a size must state
-    *("instrument_episodes", "injected_episodes", "identity_episodes", "identity_frames"),
-    *("intervention_states", "intervention_frames", "intervention_far_frames", "null_states", "resamples"),
-    *("journeys", "journey_frames", "coasts", "dose_starts"),
-)
 
 
 @dataclass(frozen=True)
@@ -171,17 +166,21 @@ def judge(
     return Result(audit, world, findings, details or {}, note)
 
 
-def load_bars(size: str, path: Path | None = None) -> Bars:
-    """The bars of ``path`` (the package's own by default) at one of its sizes.
+def load_bars(size: str, path: Path | None = None, scene: str = "push") -> Bars:
+    """The bars of ``path`` (by default those that are registered for ``scene``) at one of its sizes.
 
-    A size may state its own ``bounds``, where fewer episodes can only support weaker ones; never its own limits.
+    A size states every number that the registered file states. It may state its own ``bounds``, where fewer episodes
+    can only support weaker ones; never its own limits.
+
     Raises VideoSimError on a file or size that is not there, and on a bar that is none.
     """
     try:
-        text = (path or files("videosim.audits") / "push.yaml").read_text()
+        registered = files("videosim.audits") / f"{scene}.yaml"
+        text = (path or registered).read_text()
         content = yaml.safe_load(text)
+        wanted = yaml.safe_load(registered.read_text())["sizes"]["full"]["numbers"]
     except (OSError, yaml.YAMLError) as error:
-        raise VideoSimError(f"the bar file {path} cannot be read ({error}); give one like push.yaml") from error
+        raise VideoSimError(f"the bar file {path} cannot be read ({error}); give one like {scene}.yaml") from error
     sizes = content.get("sizes", {}) if isinstance(content, dict) else {}
     if size not in sizes:
         raise VideoSimError(f"the bar file has no size {size!r}; it has {', '.join(sizes) or 'none'}")
@@ -193,7 +192,7 @@ def load_bars(size: str, path: Path | None = None) -> Bars:
     strangers = set(bounds) - {f"{audit}.{name}" for audit, rows in audits.items() for name in rows}
     if strangers:
         raise VideoSimError(f"the bar file's size {size!r} bounds {sorted(strangers)[0]!r}, which is no bar; mend it")
-    for name in NUMBERS:
+    for name in wanted:
         if not isinstance(numbers.get(name), int) or numbers[name] < 1:
             raise VideoSimError(f"the bar file's size {size!r} needs a whole number from 1 as {name!r}")
     return Bars(audits, numbers, hashlib.sha256(text.encode()).hexdigest())

@@ -12,9 +12,11 @@ numbered in the order in which they were committed, over all writers.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import zlib
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +25,16 @@ from videosim.data import layout
 from videosim.data.writer import ShardWriter
 from videosim.errors import VideoSimError
 from videosim.types import Episode, WorldSpec
+
+GAP = 1 / 3  # of a held-out end: so much before it is left out
+
+
+class Part(NamedTuple):
+    """Frames ``first`` to ``end``, exclusive, of an episode."""
+
+    episode: int
+    first: int
+    end: int
 
 
 class EpisodeStore:
@@ -121,6 +133,33 @@ class EpisodeStore:
         if len(place) > 1 and 0.0 < held_out < 1.0 and test.all() != (~test).all():
             test[place.argmin() if not test.any() else place.argmax()] ^= True
         return np.flatnonzero(~test).tolist(), np.flatnonzero(test).tolist()
+
+    def split_by_time(self, held_out: int) -> tuple[list[Part], list[Part]]:
+        """Parts of episodes to train on and to test on, of a log of one drive: the last ``held_out`` frames are tested
+        on, and those before them trained on, except a third as many in between, which a test would nearly have seen.
+
+        Raises VideoSimError where episodes overlap in time, as those of several drives may, or too few are left.
+        """
+        times = [self.column("time", number) for number in range(len(self))]
+        order = sorted(range(len(self)), key=lambda number: times[number][0])
+        if any(times[after][0] < times[before][-1] for before, after in itertools.pairwise(order)):
+            raise VideoSimError(
+                f"the episodes of {self.folder} overlap in time, so they are no single drive whose end could be held "
+                f"out; give held_out as a share of the episodes, not {held_out}"
+            )
+        clock = np.unique(np.concatenate(times))  # a cut between episodes repeats its frame
+        kept = len(clock) - held_out - round(GAP * held_out)
+        if kept < 2:
+            raise VideoSimError(
+                f"{self.folder} holds {len(clock)} frames, too few to hold out the last {held_out}; lower held_out"
+            )
+        train, test = [], []
+        for number in order:
+            seen = int(np.searchsorted(times[number], clock[kept]))
+            new = int(np.searchsorted(times[number], clock[len(clock) - held_out]))
+            train += [Part(number, 0, seen)] * (seen > 1)
+            test += [Part(number, new, len(times[number]))] * (len(times[number]) - new > 1)
+        return train, test
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
