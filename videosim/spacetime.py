@@ -75,7 +75,7 @@ class SpaceTimeDynamics(Dynamics):
         self.feature_size = width + size + sensors
         self.patches = Patches(layout, config.patch, width, path.outputs)
         self.registers = nn.Parameter(0.02 * torch.randn(config.registers, width))
-        self.together = nn.Parameter(torch.zeros(width))  # tells a frame that looks at all from one that looks back
+        self.looks = nn.Parameter(torch.zeros(2, width))  # tell a frame that looks back from one that looks at all
         self.size = nn.Embedding(path.sizes, width)
         self.action = nn.Linear(action_width, width)
         self.no_action = nn.Parameter(torch.zeros(width))  # before the first frame, and where a condition is dropped
@@ -87,9 +87,7 @@ class SpaceTimeDynamics(Dynamics):
     def _run(self, latents: Tensor, level: Tensor, size: Tensor, around: Around) -> tuple[Tensor, Past]:
         """Frames ``(B, T, N, D)`` of a ``level`` ``(B, T, N)``, asked for a step of ``size`` ``(B, T)``: tokens, the
         summary first, and what they leave to later frames."""
-        registers = self.registers + self.size(size)[..., None, :]
-        if around.mask is None:
-            registers = registers + self.together
+        registers = self.registers + self.size(size)[..., None, :] + self.looks[int(around.mask is None)]
         tokens = torch.cat([registers, around.led[..., None, :], self.patches.embed(latents, level, around.before)], -2)
         cells = self.patches.cells
         middle = cells.mean(0, keepdim=True).expand(tokens.shape[2] - len(cells), 2)

@@ -265,7 +265,7 @@ def train_dynamics(
     """Fit action tokens, dynamics and heads on windows of cached latents; keep the average best on held-out
     episodes."""
     starts, counts = [c.training_starts(cfg.window) for c in train], mixture.shares(cfg.batch, len(train))
-    ends = [_near_end(corpus, own, cfg.window) for corpus, own in zip(train, starts, strict=True)]
+    ends = [corpus.near_end(own, cfg.window) for corpus, own in zip(train, starts, strict=True)]
 
     def loss(step: int, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         where = [mixture.drawn(own, count, rng) for own, count in zip(starts, counts, strict=True)]
@@ -286,15 +286,6 @@ def train_dynamics(
         schedule = Schedule(cfg.dynamics_steps, cfg.dynamics_rate, evaluate_every=cfg.evaluate_every)
         lesson = among(loss, [other.clip_lesson for other in others])
         return fit("dynamics", _Imagination(model), lesson, schedule, run.folder, cfg.seed, bar, evaluate, crew)
-
-
-def _near_end(corpus: Corpus, starts: np.ndarray, window: int) -> np.ndarray:
-    """Those of ``starts`` whose windows hold a termination: they are rare and decide the continue head, so they make a
-    quarter of every batch."""
-    span = np.minimum(corpus.lengths[starts[:, 0]] - starts[:, 1], window)
-    begin = corpus.first[starts[:, 0]] + starts[:, 1]
-    over = as_input(corpus.terminated)
-    return starts[[bool(over[f : f + n].any()) for f, n in zip(begin, span, strict=True)]]
 
 
 def _scores(model: WorldModel, test: Sequence[Corpus], cfg: TrainConfig) -> list[dict[str, float]]:
