@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from cores import ACTION, LAYOUT, LEVELS, SENSORS, SMALL, clip_of, untrained
+from cores import LAYOUT, SENSORS, clip_of, untrained
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from videosim import fsq
-from videosim.dynamics import build_dynamics
 from videosim.flow import FlowPath
-from videosim.model_config import FlowConfig, MaskedConfig
+from videosim.model_config import FlowConfig
 from videosim.spacetime import Around, SpaceTimeDynamics
 from videosim.types import LatentLayout
 from videosim.whole_clips import drawn, length, nearest
@@ -120,41 +118,3 @@ def test_a_lesson_about_an_image_is_finite() -> None:
     image, actions = clip_of(2, 0)
     out = core.loss(image, actions, torch.zeros(2, 1, SENSORS), torch.ones(2, 0).bool(), rng())
     assert bool(torch.isfinite(out.terms["joint"]))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["flow", "masked"])
-def test_clips_between_what_is_known_follow_the_actions(kind: str) -> None:
-    """A world whose latents are the sum of its actions: better than standing still, forwards, backwards and between."""
-    torch.manual_seed(0)
-    shape = {**SMALL, "width": 48, "layers": 2, "patch": 1, "joint": 1.0, "untold": 0.2}
-    config = FlowConfig(**shape, finest=8) if kind == "flow" else MaskedConfig(**shape)
-    core = build_dynamics(config, LAYOUT, ACTION, 0)
-    assert isinstance(core, SpaceTimeDynamics)
-
-    def world(rows: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-        generator = rng(seed)
-        places = [torch.randint(LEVELS, (rows,), generator=generator)]
-        for _ in range(6):
-            places.append((places[-1] + torch.randint(-1, 2, (rows,), generator=generator)).clamp(0, LEVELS - 1))
-        walk = torch.stack(places, 1)
-        latents = fsq.codes(walk, LEVELS)[..., None, None].expand(-1, -1, LAYOUT.tokens, LAYOUT.width)
-        return latents.contiguous(), torch.nn.functional.pad(walk.diff(dim=1)[..., None].float(), (0, ACTION - 1))
-
-    optimizer = torch.optim.Adam(core.parameters(), lr=3e-3)
-    for step in range(250):
-        latents, actions = world(48, step)
-        lost = core.clip_loss(latents, actions, torch.ones(48, 7), rng(step))
-        optimizer.zero_grad()
-        lost.backward()
-        optimizer.step()
-    latents, actions = world(64, 10_000)
-    for known in ([0], [6], [0, 6]):
-        kept = torch.zeros_like(latents[..., 0])
-        kept[:, known] = 1.0
-        with torch.no_grad():
-            made = core.generate(latents, kept, actions, [rng(n) for n in range(64)], 4)
-            wild = core.generate(latents, kept, None, [rng(n) for n in range(64)], 4)
-        still = (nearest(latents, kept)[0] - latents).abs().mean()
-        assert (made - latents).abs().mean() < 0.8 * still, known
-        assert (wild - latents).abs().mean() > (made - latents).abs().mean(), known
