@@ -19,7 +19,7 @@ from videosim.masked import MaskedPath
 from videosim.model_config import FlowConfig, MaskedConfig
 from videosim.patches import Patches
 from videosim.paths import Path, normal
-from videosim.spacetime import SpaceTimeDynamics
+from videosim.spacetime import Around, SpaceTimeDynamics
 from videosim.transformer import TURN, Rotary, SpaceTimeTransformer, causal
 from videosim.types import LatentLayout
 
@@ -95,6 +95,19 @@ def test_every_pass_decides_more_tokens_and_never_changes_its_mind() -> None:
     expected = [16 - math.floor(16 * math.cos(0.5 * math.pi * k / 8)) for k in range(8)]
     assert counts == expected
     assert all(bool((after >= before).all()) for before, after in pairwise(seen))
+
+
+def test_as_many_passes_as_tokens_decode_one_after_another() -> None:
+    path, counts = MaskedPath(MaskedConfig(), 3, LEVELS), []
+    kept = torch.zeros(1, 1, 9)
+    kept[..., :2] = 1.0
+
+    def predict(latents: torch.Tensor, level: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
+        counts.append(int(level.sum()))
+        return torch.randn(*latents.shape[:-1], path.outputs, generator=torch.Generator().manual_seed(len(counts)))
+
+    path.sample(predict, torch.zeros(1, 1, 9, 3), kept, seeded(1), 7)
+    assert counts == [2, 3, 4, 5, 6, 7, 8]
 
 
 def test_the_surest_token_is_decided_first() -> None:
@@ -321,7 +334,7 @@ def test_an_image_is_a_clip_of_one_frame(kind: str) -> None:
     image, no_actions = clip_of(2, 5)[0][:, :1], clip_of(2, 5)[1][:, :0]
     nothing = torch.zeros_like(image[..., 0])
     made = core.generate(image, nothing, no_actions, seeded(2), 2)
-    around = core._together(image, no_actions)
+    around = Around(core._led(image, no_actions), core._times(image), torch.zeros_like(image), nothing)
     around.mask = causal(1, 4, image.device)
     assert torch.equal(made, core.path.sample(core._guided(around), image, nothing, seeded(2), 2))
     out = core.loss(image, no_actions, torch.zeros(2, 1, SENSORS), torch.ones(2, 0).bool(), torch.Generator())

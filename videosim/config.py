@@ -60,6 +60,12 @@ class TrainConfig:
     painter_batch: int = 256  # frames
     batch: int = 64  # windows
     window: int = 40  # transitions of one window
+    sizes: list[str] = field(default_factory=list)  # stores of this world in other sizes, for lessons of whole clips
+    parts: int = 1  # of every batch, each a pass of its own: one after another, or shared by processes
+    devices: int = 1  # processes on this machine; several need the extra `scale`, and parts that they can share
+    nodes: int = 1  # machines, each started by torchrun
+    strategy: str = "ddp"  # how several processes train: ddp, gradients are summed
+    precision: str = "32"  # of the passes: 32, or bf16
     evaluate_every: int = 1000  # steps between two scores on held-out episodes; the best average is kept
     score_horizon: int = 60  # open-loop steps of a score
     score_windows: int = 256  # starts of a score

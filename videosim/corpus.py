@@ -137,6 +137,14 @@ class Corpus:
         count = max(1, round(share * len(starts)))
         return starts[most.topk(count).indices.numpy()]
 
+    def near_end(self, starts: np.ndarray, length: int) -> np.ndarray:
+        """Those of ``starts`` whose windows of ``length`` hold a termination: they are rare and decide the continue
+        head, so they make a quarter of every batch."""
+        span = np.minimum(self.lengths[starts[:, 0]] - starts[:, 1], length)
+        begin = self.first[starts[:, 0]] + starts[:, 1]
+        over = as_input(self.terminated)
+        return starts[[bool(over[f : f + n].any()) for f, n in zip(begin, span, strict=True)]]
+
     def pairs(self, where: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
         """Consecutive frames at ``where`` ``(B, 2)``: uint8 ``(B, 2, H, W, 3)``; two pictures of nothing to see, the
         background of the episode and the one common to all, uint8 ``(B, 2, H, W, 3)``; and the sensors ``(B, S)`` of

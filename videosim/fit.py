@@ -1,8 +1,9 @@
 """One training loop for every network: AdamW, warm-up and cosine, clipping, an average of the weights, exact
 resumption.
 
-Batches are a function of (seed, stage, step) alone, so a run that was stopped and resumed ends with the same weights.
-The state on disk is one safetensors file; nothing on the load path can run code.
+Batches are a function of (seed, stage, step, part) alone, so a run that was stopped and resumed ends with the same
+weights, in as many processes as there may be. The state on disk is one safetensors file; nothing on the load path can
+run code.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
+from videosim.crew import ALONE, Crew
 from videosim.errors import VideoSimError
 from videosim.run import Bar
 
 WARMUP = 100
 SAVE_EVERY_S = 60.0
 LOG_EVERY = 50
+APART = 2_654_435_761  # between the seeds of two parts; torch's generator takes their lower 32 bits
 
 
 @dataclass
@@ -71,17 +74,19 @@ def fit(
     seed: int,
     bar: Bar,
     evaluate: Callable[[], dict[str, float]] | None = None,
+    crew: Crew = ALONE,
 ) -> float:
     """Train ``module``'s trainable parameters in place and leave it with its averaged weights. Returns the seconds it
     took, those before an interruption included.
 
-    ``loss(step, rng)`` builds its own batch. ``evaluate()`` scores the averaged weights; its entry ``"score"`` (lower
-    is better) chooses which average is kept. Resumes from ``folder`` when a state of this stage is there;
-    returns at once when it is finished.
+    ``loss(step, rng)`` builds its own batch, or one of the parts that the processes of ``crew`` share. ``evaluate()``
+    scores the averaged weights; its entry ``"score"`` (lower is better) chooses which average is kept. Resumes from
+    ``folder`` when a state of this stage is there; returns at once when it is finished.
 
     Raises VideoSimError when the loss is not finite.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    crew.make_alike([*module.parameters(), *module.buffers()])
     names = [name for name, p in module.named_parameters() if p.requires_grad]
     parameters = [module.get_parameter(name) for name in names]
     average = [p.detach().clone() for p in parameters]
@@ -129,7 +134,7 @@ def fit(
                 p.copy_(w)
         return before
 
-    log = Log(folder, stage, progress["step"])
+    log = Log(folder, stage, progress["step"]) if crew.first else None
     started = last_save = time.monotonic()
     module.train()
     for step in range(progress["step"], schedule.steps):
@@ -137,20 +142,25 @@ def fit(
         rate = schedule.learning_rate * min(1.0, (step + 1) / WARMUP) * 0.5 * (1 + math.cos(math.pi * done))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        rng = torch.Generator().manual_seed((seed * 1_000_003 + step) * 17 + sum(map(ord, stage)))
-        total, terms = loss(step, rng)
-        value = float(total.detach())
+        optimizer.zero_grad(set_to_none=True)
+        share = torch.zeros(())
+        for part in crew.own:
+            begin = (seed * 1_000_003 + step) * 17 + sum(map(ord, stage)) + part * APART
+            with crew.passing():
+                total, terms = loss(step, torch.Generator().manual_seed(begin))
+            (total / crew.parts).backward()
+            share += total.detach() / crew.parts
+        value = float(crew.sum(share))
         if not math.isfinite(value):
             raise VideoSimError(f"the {stage} loss is not finite at step {step}; lower the learning rate and run again")
-        optimizer.zero_grad(set_to_none=True)
-        total.backward()
+        crew.add_gradients(parameters)
         # Each tensor by itself: a part with loud gradients must not slow the others down.
         norm = torch.stack([nn.utils.clip_grad_norm_(p, 1.0) for p in parameters]).norm()
         optimizer.step()
         decay = min(schedule.average, (1 + step) / (10 + step))
         torch._foreach_lerp_(average, [p.detach() for p in parameters], 1.0 - decay)
 
-        if step % LOG_EVERY == 0:
+        if step % LOG_EVERY == 0 and log:
             log.write(step, {"loss": value, "gradient_norm": float(norm), "learning_rate": rate, **terms})
             bar.update(step + 1)
             bar.note(" ".join(f"{k} {v:.4f}" for k, v in terms.items()))
@@ -158,18 +168,21 @@ def fit(
         if evaluate and schedule.evaluate_every and ((step + 1) % schedule.evaluate_every == 0 or last):
             before = use(average)
             module.eval()
-            scores = evaluate()
+            scores = crew.agreed(evaluate())
             module.train()
             use(before)
-            log.write(step, {f"held_out_{k}": v for k, v in scores.items()})
+            if log:
+                log.write(step, {f"held_out_{k}": v for k, v in scores.items()})
             if scores["score"] < progress["score"]:
                 progress["score"], progress["best_step"] = scores["score"], step + 1
                 best = [a.clone() for a in average]
-        if time.monotonic() - last_save > SAVE_EVERY_S or last:
+        if crew.first and (time.monotonic() - last_save > SAVE_EVERY_S or last):
             save(step + 1)
             last_save = time.monotonic()
     use(best if evaluate and math.isfinite(progress["score"]) else average)
-    log.board.close()
+    if log:
+        log.board.close()
+    crew.wait()  # for the state to be on the disk
     module.eval()
     bar.update(schedule.steps)
     return seconds()

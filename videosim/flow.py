@@ -37,15 +37,19 @@ class FlowPath(Path):
     def unmoved(self, before: Tensor) -> Tensor:
         return before
 
-    def loss(self, predict: Predict, latents: Tensor, known: Tensor, rng: torch.Generator) -> Tensor:
+    def loss(
+        self, predict: Predict, latents: Tensor, known: Tensor, rng: torch.Generator, together: bool = False
+    ) -> Tensor:
         rows, frames = latents.shape[:2]
+        apart = 1 if together else frames
         noise = torch.randn(latents.shape, generator=rng)
-        size = torch.full((rows, frames), self.finest)
+        size = torch.full((rows, apart), self.finest)
         long = torch.randperm(rows, generator=rng)[: round(self.shortcut * rows) if self.finest else 0]
-        size[long] = torch.randint(self.finest, (len(long), frames), generator=rng)
+        size[long] = torch.randint(self.finest, (len(long), apart), generator=rng)
         # A step begins at a multiple of its own length: those are the levels that a solver visits.
         parts = 2.0**size
-        level = (torch.rand(rows, frames, generator=rng) * parts).floor() / parts
+        level = ((torch.rand(rows, apart, generator=rng) * parts).floor() / parts).expand(rows, frames)
+        size = size.expand(rows, frames)
         level = torch.maximum(level[..., None], known)
         corrupted = mix(noise, latents, level)
         target = latents.clone()

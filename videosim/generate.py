@@ -19,6 +19,7 @@ from torch import Tensor
 from videosim.errors import VideoSimError
 from videosim.outline import Outline
 from videosim.presets import numbers, scripted
+from videosim.resized import resized
 from videosim.simulator import Simulator
 from videosim.spacetime import SpaceTimeDynamics
 from videosim.types import ActionSpec
@@ -63,11 +64,15 @@ def generate(
     whole    make all frames at once, each looking at all, also where one after another would do
     passes   of the solver that makes a whole clip; a dream has the model's own number
 
+    In another size of picture than the model's the film is made as a whole.
+
     Raises VideoSimError where the model cannot do it, and where lengths or actions do not fit.
     """
     if passes < 1 or seed < 0:
         raise VideoSimError(f"passes is a whole number from 1 and seed one from 0; got {passes} and {seed}")
+    whole |= wish.frame != model.spec.frame
     check(model, verb, whole)
+    model = resized(model, wish.frame)
     outline, alone = verb.draw(wish), verb.forward and not whole
     actions = directed(wish, outline, model.spec.action, seed, alone)
     told = None

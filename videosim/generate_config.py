@@ -24,6 +24,8 @@ class GenerateConfig:
     region: list[float] = field(default_factory=list)  # of `inpaint`: top, left, bottom, right, as fractions
     mask: str = ""  # of `inpaint`, instead: a picture of the source's size, not black where to make anew
     strength: float = 0.5  # of `restyle`: 0 keeps the source, 1 nothing of it
+    height: int = 0  # of the film, in pixels; 0: the model's
+    width: int = 0  # the same
     frames: int = 32  # of the film, those that are known included
     actions: str = ""  # still, random, left, right, ahead, back, recorded, or name:value/name:value; empty: none told
     whole: bool = False  # make all frames at once also where one after another would do

@@ -32,11 +32,15 @@ def main(cfg: GenerateConfig, run: Run) -> None:
     verb = find_verb(cfg.verb)
     from videosim.checkpoint import load_checkpoint
     from videosim.generate import check, generate
+    from videosim.resized import resized
 
     model = load_checkpoint(cfg.checkpoint)
     model = model.embodied(cfg.embodiment) if cfg.embodiment else model
-    check(model, verb, cfg.whole)
-    wish = _wish(cfg, model.spec.frame, model.spec.action)
+    if min(cfg.height, cfg.width) < 0:
+        raise VideoSimError(f"height and width of a film are pixels, or 0; got {cfg.height} and {cfg.width}")
+    frame = FrameSpec(cfg.height or model.spec.frame.height, cfg.width or model.spec.frame.width)
+    check(model, verb, cfg.whole or frame != model.spec.frame)
+    wish = _wish(cfg, frame, model.spec.action)
     for footage in (wish.source, wish.other):
         if footage is not None and footage.rate and abs(footage.rate * model.spec.dt_s - 1.0) > OTHER_RATE:
             run.say(
@@ -66,7 +70,12 @@ def main(cfg: GenerateConfig, run: Run) -> None:
     for name, (value, unit) in made.measures.items():
         run.figure(name, value, unit=unit)
     if recorded is not None:
-        _compared(run, outline, {"made": film, "held": outline.held(), "codec": model.recoded(recorded)}, recorded)
+        _compared(
+            run,
+            outline,
+            {"made": film, "held": outline.held(), "codec": resized(model, frame).recoded(recorded)},
+            recorded,
+        )
 
 
 def _wish(cfg: GenerateConfig, frame: FrameSpec, action: ActionSpec) -> Wish:

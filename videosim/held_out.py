@@ -3,17 +3,38 @@ uncertainty knows. Works on cached latents, so training can afford it often."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from scipy.stats import spearmanr
 
 from videosim.corpus import Corpus
+from videosim.dynamics import State
 from videosim.metrics import STATE_ERROR_LIMIT
-from videosim.world_model import WorldModel
+from videosim.world_model import StepOut, WorldModel
 
 EARLY = 15  # steps
 LATENT_ERROR_LIMIT = 0.5  # standard deviations
 CONTEXT = 8  # frames absorbed before the model is on its own
+
+
+def scoring_windows(corpus: Corpus, horizon: int, count: int, seed: int) -> tuple[np.ndarray, int]:
+    """``(n, 2)`` random starts of ``corpus``, at most ``count``, and the transitions of their windows: a context and
+    ``horizon`` steps, fewer where no episode is as long. Raises VideoSimError when there is none."""
+    length = min(CONTEXT - 1 + horizon, int(np.max(corpus.lengths)))
+    starts = corpus.starts(length)
+    rng = np.random.default_rng([seed, 13])
+    return starts[rng.choice(len(starts), size=min(count, len(starts)), replace=False)], length
+
+
+def open_loop(model: WorldModel, batch: dict[str, torch.Tensor]) -> Iterator[tuple[State, StepOut, torch.Tensor]]:
+    """Dream through windows under the recorded actions, after CONTEXT frames: the state after each step, what the step
+    gives, and the state error ``(B,)``."""
+    state = model.start(batch["latents"][:, :CONTEXT], batch["actions"][:, : CONTEXT - 1])
+    for t in range(CONTEXT - 1, batch["actions"].shape[1]):
+        state, out = model.step(state, batch["actions"][:, t])
+        yield state, out, model.state_error(state, batch["sensors"][:, t + 1], batch["latents"][:, t + 1])
 
 
 @torch.no_grad()
@@ -28,16 +49,11 @@ def open_loop_scores(model: WorldModel, corpus: Corpus, horizon: int, count: int
     ``uncertainty_threshold``: the uncertainty that 95 % of the steps within the limit stay below. Raises VideoSimError
     when no episode is long enough.
     """
-    length = min(CONTEXT - 1 + horizon, int(np.max(corpus.lengths)))
-    starts = corpus.starts(length)
-    rng = np.random.default_rng([seed, 13])
-    where = starts[rng.choice(len(starts), size=min(count, len(starts)), replace=False)]
+    where, length = scoring_windows(corpus, horizon, count, seed)
     batch = corpus.windows(where, length)
-    state = model.start(batch["latents"][:, :CONTEXT], batch["actions"][:, : CONTEXT - 1])
     errors, doubts, rewards = [], [], []
-    for t in range(CONTEXT - 1, length):
-        state, out = model.step(state, batch["actions"][:, t])
-        errors.append(model.state_error(state, batch["sensors"][:, t + 1], batch["latents"][:, t + 1]))
+    for _, out, error in open_loop(model, batch):
+        errors.append(error)
         doubts.append(out.uncertainty)
         rewards.append(out.rewards)
     error = torch.stack(errors, 1)

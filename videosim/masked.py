@@ -38,7 +38,10 @@ class MaskedPath(Path):
         values = torch.arange(self.levels, device=before.device)
         return -(values - indices(before, self.levels)[..., None]).square().float().flatten(-2)
 
-    def loss(self, predict: Predict, latents: Tensor, known: Tensor, rng: torch.Generator) -> Tensor:
+    def loss(
+        self, predict: Predict, latents: Tensor, known: Tensor, rng: torch.Generator, together: bool = False
+    ) -> Tensor:
+        """The frames of a clip are always hidden together."""
         rows, frames, tokens, _ = latents.shape
         share = (0.5 * math.pi * torch.rand(rows, 1, generator=rng)).cos()
         place = torch.rand(rows, tokens, generator=rng).argsort(-1)
@@ -52,7 +55,8 @@ class MaskedPath(Path):
     def sample(
         self, predict: Predict, given: Tensor, kept: Tensor, rngs: Sequence[torch.Generator], steps: int
     ) -> Tensor:
-        """A level between 0 and 1 is the chance that a token is kept."""
+        """A level between 0 and 1 is the chance that a token is kept. Every pass decides one token or more, so that as
+        many passes as there are tokens decode one after another."""
         tokens = given.shape[2]
         known = uniform(rngs, kept.shape[1:], given.device) < kept
         hidden = (~known).sum(-1, keepdim=True)
@@ -64,7 +68,8 @@ class MaskedPath(Path):
             sure = logits.log_softmax(-1).gather(-1, chosen)[..., 0].sum(-1).masked_fill(known, math.inf)
             x = torch.where(known[..., None], x, codes(chosen[..., 0], self.levels))
             # The surest stay; after the last pass all do.
-            wanted = tokens - (hidden * math.cos(0.5 * math.pi * (k + 1) / steps)).floor()
+            left = (hidden * math.cos(0.5 * math.pi * (k + 1) / steps)).floor()
+            wanted = tokens - torch.minimum(left, (hidden - k - 1).clamp(min=0))
             rank = sure.argsort(dim=-1, descending=True, stable=True).argsort(-1)
             known = rank < (wanted if k + 1 < steps else tokens)
             x = x * known[..., None]

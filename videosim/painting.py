@@ -12,6 +12,7 @@ from torch import Tensor
 from videosim import mixture
 from videosim.config import TrainConfig
 from videosim.corpus import Corpus
+from videosim.crew import ALONE, Crew
 from videosim.fit import Schedule, fit
 from videosim.missing import as_input
 from videosim.run import Run
@@ -20,7 +21,7 @@ from videosim.world_model import WorldModel
 OFF = 0.01  # standard deviations that the states are off by, as those of a dream are
 
 
-def train_painter(model: WorldModel, cfg: TrainConfig, train: Sequence[Corpus], run: Run) -> float:
+def train_painter(model: WorldModel, cfg: TrainConfig, train: Sequence[Corpus], run: Run, crew: Crew = ALONE) -> float:
     """Fit the painter on cached latents of what has sensors; nothing where the model has no painter. Returns the
     seconds it took."""
     painter = model.painter
@@ -38,7 +39,8 @@ def train_painter(model: WorldModel, cfg: TrainConfig, train: Sequence[Corpus], 
         return total, {"painted": float(total.detach())}
 
     with run.progress(cfg.painter_steps, "painter", "steps") as bar:
-        return fit("painter", painter, loss, Schedule(cfg.painter_steps, cfg.painter_rate), run.folder, cfg.seed, bar)
+        schedule = Schedule(cfg.painter_steps, cfg.painter_rate)
+        return fit("painter", painter, loss, schedule, run.folder, cfg.seed, bar, crew=crew)
 
 
 def _moments(corpus: Corpus, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

@@ -36,9 +36,13 @@ class Path(ABC):
         learn what differs."""
 
     @abstractmethod
-    def loss(self, predict: Predict, latents: Tensor, known: Tensor, rng: torch.Generator) -> Tensor:
+    def loss(
+        self, predict: Predict, latents: Tensor, known: Tensor, rng: torch.Generator, together: bool = False
+    ) -> Tensor:
         """Error ``(B, T)`` of each frame of clips ``(B, T, N, D)``, each corrupted by a random amount but for the
-        tokens that are ``known`` ``(B, T, N)``, 1 or 0: they are given as they are, and nothing is asked of them."""
+        tokens that are ``known`` ``(B, T, N)``, 1 or 0: they are given as they are, and nothing is asked of them.
+
+        together: the frames of a clip are as far on their way as one another, as a solver of whole clips has them."""
 
     @abstractmethod
     def sample(

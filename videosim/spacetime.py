@@ -29,6 +29,7 @@ from videosim.patches import Patches
 from videosim.paths import Path, Predict
 from videosim.transformer import Past, SpaceTimeTransformer, causal
 from videosim.types import LatentLayout
+from videosim.whole_clips import drawn, length, nearest
 
 
 def _mean(errors: Tensor, weights: Tensor) -> Tensor:
@@ -36,22 +37,30 @@ def _mean(errors: Tensor, weights: Tensor) -> Tensor:
     return (errors * weights).sum() / weights.sum()
 
 
+def _after_the_first(time: Tensor, frames: Tensor) -> Tensor:
+    """1 where a frame ``(B, T, N, D)`` has one before it, at ``time`` ``(B or 1, T)``: ``(B, T, N)``."""
+    return (time > 0).float()[..., None].expand(frames.shape[:-1])
+
+
 @dataclass
 class Around:
     """What frames are asked for with: the embedded actions ``led`` ``(B, T, width)`` that led to them, their ``time``
-    ``(B or 1, T)``, the frames ``before`` them ``(B, T, N, D)``, which frames may look at which (see the transformer)
-    and the clean ``past``. None: no frame is known to be the one before; all may look at all; nothing has passed."""
+    ``(B or 1, T)``, what stands nearest to them, ``before`` ``(B, T, N, D)``, and where anything does, ``shown``
+    ``(B, T, N)``, 1 or 0: of a frame that follows others the one before it, of a whole clip the nearest that is known;
+    which frames may look at which (see the transformer; None: all at all) and the clean ``past`` (None: there is
+    none)."""
 
     led: Tensor
     time: Tensor
-    before: Tensor | None = None
+    before: Tensor
+    shown: Tensor
     mask: Tensor | None = None
     past: Past | None = None
 
     def of(self, rows: Tensor) -> Around:
         """The same for some rows; for a mask and a time that all rows share."""
         past = None if self.past is None else (self.past[0][rows], self.past[1][rows])
-        return Around(self.led[rows], self.time, None if self.before is None else self.before[rows], self.mask, past)
+        return replace(self, led=self.led[rows], before=self.before[rows], shown=self.shown[rows], past=past)
 
 
 class SpaceTimeDynamics(Dynamics):
@@ -66,6 +75,7 @@ class SpaceTimeDynamics(Dynamics):
         self.feature_size = width + size + sensors
         self.patches = Patches(layout, config.patch, width, path.outputs)
         self.registers = nn.Parameter(0.02 * torch.randn(config.registers, width))
+        self.looks = nn.Parameter(torch.zeros(2, width))  # tell a frame that looks back from one that looks at all
         self.size = nn.Embedding(path.sizes, width)
         self.action = nn.Linear(action_width, width)
         self.no_action = nn.Parameter(torch.zeros(width))  # before the first frame, and where a condition is dropped
@@ -77,9 +87,8 @@ class SpaceTimeDynamics(Dynamics):
     def _run(self, latents: Tensor, level: Tensor, size: Tensor, around: Around) -> tuple[Tensor, Past]:
         """Frames ``(B, T, N, D)`` of a ``level`` ``(B, T, N)``, asked for a step of ``size`` ``(B, T)``: tokens, the
         summary first, and what they leave to later frames."""
-        before = torch.zeros_like(latents) if around.before is None else around.before
-        registers = self.registers + self.size(size)[..., None, :]
-        tokens = torch.cat([registers, around.led[..., None, :], self.patches.embed(latents, level, before)], -2)
+        registers = self.registers + self.size(size)[..., None, :] + self.looks[int(around.mask is None)]
+        tokens = torch.cat([registers, around.led[..., None, :], self.patches.embed(latents, level, around.before)], -2)
         cells = self.patches.cells
         middle = cells.mean(0, keepdim=True).expand(tokens.shape[2] - len(cells), 2)
         where = torch.cat([middle, cells]).expand(*around.time.shape, -1, 2)
@@ -88,15 +97,11 @@ class SpaceTimeDynamics(Dynamics):
 
     def _predict(self, around: Around) -> Predict:
         """What the network answers there."""
-        unmoved: Tensor | None = None
-        if around.before is not None:  # and nothing is before the first frame
-            unmoved = self.path.unmoved(around.before) * (around.time > 0)[..., None, None]
+        unmoved = self.path.unmoved(around.before) * around.shown[..., None]
 
         def predict(latents: Tensor, level: Tensor, size: Tensor, rows: Tensor | None = None) -> Tensor:
             tokens, _ = self._run(latents, level, size, around if rows is None else around.of(rows))
             answer = self.patches.read(tokens[:, :, -self.patches.count :])
-            if unmoved is None:
-                return answer
             return answer + (unmoved if rows is None else unmoved[rows])
 
         return predict
@@ -137,7 +142,8 @@ class SpaceTimeDynamics(Dynamics):
         filled = torch.arange(self.config.past, device=led.device) < state["frames"][:, None]
         mask = torch.cat([filled, torch.ones_like(filled[:, :1])], 1)[:, None]
         past = state["keys"], state["values"]
-        return Around(led[:, None], state["frames"][:, None].float(), state["latents"][:, None], mask, past)
+        before, time = state["latents"][:, None], state["frames"][:, None].float()
+        return Around(led[:, None], time, before, _after_the_first(time, before), mask, past)
 
     def _absorb(self, state: State, led: Tensor, latents: Tensor, age: Tensor | None = None) -> State:
         """The state after a clean frame ``(B, N, D)``; ``age`` None: a real one."""
@@ -199,14 +205,17 @@ class SpaceTimeDynamics(Dynamics):
         """
         if not self.config.joint:
             raise VideoSimError("this model makes one frame after another only; train it with model.dynamics.joint=1")
-        return self.path.sample(self._guided(self._together(given, actions)), given, kept, rngs, steps)
+        around = Around(self._led(given, actions), self._times(given), *nearest(given, kept))
+        return self.path.sample(self._guided(around), given, kept, rngs, steps)
 
-    def _together(self, latents: Tensor, actions: Tensor | None) -> Around:
-        rows, frames = latents.shape[:2]
-        led = self.no_action.expand(rows, frames, -1)
-        if actions is not None:
-            led = torch.cat([led[:, :1], self.action(actions)], 1)
-        return Around(led, torch.arange(frames, dtype=torch.float32, device=latents.device)[None])
+    def _led(self, latents: Tensor, actions: Tensor | None) -> Tensor:
+        """``(B, T, width)``, what led to each frame; nothing that is known to the first."""
+        led = self.no_action.expand(*latents.shape[:2], -1)
+        return led if actions is None else torch.cat([led[:, :1], self.action(actions)], 1)
+
+    @staticmethod
+    def _times(latents: Tensor) -> Tensor:
+        return torch.arange(latents.shape[1], dtype=torch.float32, device=latents.device)[None]
 
     # --- training ----------------------------------------------------------------------------------------------------
 
@@ -218,8 +227,8 @@ class SpaceTimeDynamics(Dynamics):
         exists = torch.cat([torch.ones_like(latents[:, :1, 0, 0]), valid.float()], 1)
         seen = latents + c.input_noise * torch.randn(latents.shape, generator=rng)
         before = torch.cat([torch.zeros_like(seen[:, :1]), seen[:, :-1]], 1)
-        looks = causal(frames, c.past, latents.device)
-        around = replace(self._together(latents, actions), before=before, mask=looks)
+        looks, time = causal(frames, c.past, latents.device), self._times(latents)
+        around = Around(self._led(latents, actions), time, before, _after_the_first(time, before), looks)
         tokens, past = self._run(seen, torch.ones_like(latents[..., 0]), self._finest(seen), around)
 
         itself = torch.eye(frames, dtype=torch.bool, device=latents.device)
@@ -230,7 +239,7 @@ class SpaceTimeDynamics(Dynamics):
         total = _mean(lost, exists)
         terms = {"latents": total}
         if float(torch.rand((), generator=rng)) < c.joint:
-            terms["joint"] = self._joint_loss(latents, actions, exists, rng)
+            terms["joint"] = self.clip_loss(latents, actions, exists, rng)
             total = total + terms["joint"]
         summary = tokens[:, :, 0]
         read = self._reading(summary, before, seen)
@@ -250,17 +259,15 @@ class SpaceTimeDynamics(Dynamics):
         told = torch.rand(*led.shape[:2], 1, generator=rng) >= self.config.dropped
         return torch.where(told, led, self.no_action)
 
-    def _joint_loss(self, latents: Tensor, actions: Tensor, exists: Tensor, rng: torch.Generator) -> Tensor:
-        """Of whole clips of any length down to an image, of which some frames or some cells are known."""
-        frames = int(torch.randint(latents.shape[1], (), generator=rng)) + 1
-        clip, rows = latents[:, :frames], len(latents)
-        around = self._together(clip, actions[:, : frames - 1])
-        around = replace(around, led=self._dropped(around.led, rng))
-        # The first frames and the last, each up to half of a clip; or a set of cells in all of them; or nothing.
-        ends = (torch.rand(rows, 2, 1, generator=rng) * 1.5 - 0.5).clamp(min=0.0) * 0.5 * frames
-        at = torch.arange(frames)
-        known = ((at + 1 <= ends[:, 0]) | (at >= frames - ends[:, 1]))[..., None].expand(clip.shape[:-1])
-        share = torch.rand(rows, 1, 1, generator=rng)
-        cells = (torch.rand(rows, 1, clip.shape[2], generator=rng) < share).expand(clip.shape[:-1])
-        kept = torch.where(torch.rand(rows, 1, 1, generator=rng) < 0.75, known, cells).float()
-        return _mean(self.path.loss(self._predict(around), clip, kept, rng), exists[:, :frames])
+    def clip_loss(self, latents: Tensor, actions: Tensor, exists: Tensor, rng: torch.Generator) -> Tensor:
+        """Mean error of whole clips that are the beginnings of latents ``(B, T+1, N, D)``, of any length down to an
+        image, of which some frames or a region's surroundings are known, and whose action tokens ``(B, T, W)`` are all
+        told or none; ``exists`` ``(B, T+1)``, 1 or 0: which frames count."""
+        rows, frames = len(latents), length(latents.shape[1], rng)
+        clip = latents[:, :frames]
+        known = drawn(rows, frames, self.layout, rng).to(clip.device)
+        told = torch.rand(rows, 1, 1, generator=rng).to(clip.device) >= self.config.untold
+        led = torch.where(told, self._led(clip, actions[:, : frames - 1]), self.no_action)
+        around = Around(led, self._times(clip), *nearest(clip, known))
+        lost = self.path.loss(self._predict(around), clip, known, rng, together=True)
+        return _mean(lost, exists[:, :frames])

@@ -17,10 +17,12 @@ import torch
 from torch import Tensor
 
 from videosim import mixture
+from videosim.buckets import Bucket, among, encode, opened
 from videosim.checkpoint import load_checkpoint, save_checkpoint
 from videosim.clips import start_clips
 from videosim.config import TrainConfig
 from videosim.corpus import Corpus
+from videosim.crew import ALONE, Crew, assembled
 from videosim.data.store import EpisodeStore, Part
 from videosim.embodiments import Embodiment, joined
 from videosim.errors import VideoSimError
@@ -50,8 +52,10 @@ def main(cfg: TrainConfig, run: Run) -> None:
     world, bodies = joined([store.world for store in stores], [Path(folder).resolve().name for folder in folders])
     train, test = _corpora(stores, world, cfg)
     model = _build(cfg, world, bodies)
+    crew, cfg = assembled(cfg, run)
+    others = opened(model, cfg)
 
-    seconds = 0.0 if cfg.init else train_tokenizer(model, cfg, train, run)
+    seconds = 0.0 if cfg.init else train_tokenizer(model, cfg, train, run, crew, others)
     sides = list(zip(train[: len(test)], test, strict=True))  # without what a mirror shows
     gates = [_gate(model.embodied(number), own, cfg.seed, run) for number, own in enumerate(sides)]
 
@@ -60,9 +64,11 @@ def main(cfg: TrainConfig, run: Run) -> None:
             corpus.encode(model, bar.advance)
     if not cfg.init:
         _set_scales(model, train)
-    seconds += train_transition(model, cfg, train, run)
-    seconds += train_dynamics(model, cfg, train, test, run)
-    seconds += train_painter(model, cfg, [corpus for corpus in train if corpus.measured.any()], run)
+    encode(others, run, cfg.seed)
+    seconds += train_transition(model, cfg, train, run, crew)
+    seconds += train_dynamics(model, cfg, train, test, run, crew, others)
+    seconds += train_painter(model, cfg, [corpus for corpus in train if corpus.measured.any()], run, crew)
+    crew.leave_to_the_first()
 
     scores = _scores(model, test, cfg)
     for number, score in enumerate(scores):
@@ -139,7 +145,14 @@ def _gate(model: WorldModel, sides: tuple[Corpus, Corpus], seed: int, run: Run) 
     return gate
 
 
-def train_tokenizer(model: WorldModel, cfg: TrainConfig, train: Sequence[Corpus], run: Run) -> float:
+def train_tokenizer(
+    model: WorldModel,
+    cfg: TrainConfig,
+    train: Sequence[Corpus],
+    run: Run,
+    crew: Crew = ALONE,
+    others: Sequence[Bucket] = (),
+) -> float:
     """Fit the tokenizer on random pairs of consecutive frames."""
     starts, counts = [corpus.starts(1) for corpus in train], mixture.shares(cfg.tokenizer_batch, len(train))
     mean, std = _sensor_scale(train)
@@ -151,7 +164,8 @@ def train_tokenizer(model: WorldModel, cfg: TrainConfig, train: Sequence[Corpus]
 
     with run.progress(cfg.tokenizer_steps, "tokenizer", "steps") as bar:
         schedule = Schedule(cfg.tokenizer_steps, cfg.tokenizer_rate, average=0.995)
-        return fit("tokenizer", model.tokenizer, loss, schedule, run.folder, cfg.seed, bar)
+        lesson = among(loss, [other.tokenizer_lesson for other in others])
+        return fit("tokenizer", model.tokenizer, lesson, schedule, run.folder, cfg.seed, bar, crew=crew)
 
 
 def _mean_and_std(values: Tensor, floor: float) -> tuple[Tensor, Tensor]:
@@ -194,7 +208,9 @@ def _set_scales(model: WorldModel, train: Sequence[Corpus]) -> None:
     core.sensor_high.copy_(high)
 
 
-def train_transition(model: WorldModel, cfg: TrainConfig, train: Sequence[Corpus], run: Run) -> float:
+def train_transition(
+    model: WorldModel, cfg: TrainConfig, train: Sequence[Corpus], run: Run, crew: Crew = ALONE
+) -> float:
     """Fit action tokens, the transition of the physical state and what the state tells of reward and termination on
     short runs of recorded states, and freeze them; a core without a transition, or a log without sensors, learns all of
     it in ``train_dynamics``."""
@@ -225,7 +241,7 @@ def train_transition(model: WorldModel, cfg: TrainConfig, train: Sequence[Corpus
 
     with run.progress(cfg.transition_steps, "transition", "steps") as bar:
         schedule = Schedule(cfg.transition_steps, cfg.transition_rate)
-        seconds = fit("transition", module, loss, schedule, run.folder, cfg.seed, bar)
+        seconds = fit("transition", module, loss, schedule, run.folder, cfg.seed, bar, crew=crew)
     module.requires_grad_(False)
     return seconds
 
@@ -239,12 +255,18 @@ class _Imagination(torch.nn.Module):
 
 
 def train_dynamics(
-    model: WorldModel, cfg: TrainConfig, train: Sequence[Corpus], test: Sequence[Corpus], run: Run
+    model: WorldModel,
+    cfg: TrainConfig,
+    train: Sequence[Corpus],
+    test: Sequence[Corpus],
+    run: Run,
+    crew: Crew = ALONE,
+    others: Sequence[Bucket] = (),
 ) -> float:
     """Fit action tokens, dynamics and heads on windows of cached latents; keep the average best on held-out
     episodes."""
     starts, counts = [c.training_starts(cfg.window) for c in train], mixture.shares(cfg.batch, len(train))
-    ends = [_near_end(corpus, own, cfg.window) for corpus, own in zip(train, starts, strict=True)]
+    ends = [corpus.near_end(own, cfg.window) for corpus, own in zip(train, starts, strict=True)]
 
     def loss(step: int, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         where = [mixture.drawn(own, count, rng) for own, count in zip(starts, counts, strict=True)]
@@ -263,16 +285,8 @@ def train_dynamics(
 
     with run.progress(cfg.dynamics_steps, "dynamics", "steps") as bar:
         schedule = Schedule(cfg.dynamics_steps, cfg.dynamics_rate, evaluate_every=cfg.evaluate_every)
-        return fit("dynamics", _Imagination(model), loss, schedule, run.folder, cfg.seed, bar, evaluate)
-
-
-def _near_end(corpus: Corpus, starts: np.ndarray, window: int) -> np.ndarray:
-    """Those of ``starts`` whose windows hold a termination: they are rare and decide the continue head, so they make a
-    quarter of every batch."""
-    span = np.minimum(corpus.lengths[starts[:, 0]] - starts[:, 1], window)
-    begin = corpus.first[starts[:, 0]] + starts[:, 1]
-    over = as_input(corpus.terminated)
-    return starts[[bool(over[f : f + n].any()) for f, n in zip(begin, span, strict=True)]]
+        lesson = among(loss, [other.clip_lesson for other in others])
+        return fit("dynamics", _Imagination(model), lesson, schedule, run.folder, cfg.seed, bar, evaluate, crew)
 
 
 def _scores(model: WorldModel, test: Sequence[Corpus], cfg: TrainConfig) -> list[dict[str, float]]:
