@@ -1,8 +1,9 @@
-"""Regenerate the README's results from the committed ``experiments/results/<world>/{result,rank,audit}.json`` files.
+"""Show the committed ``experiments/results/<world>/{result,rank,audit}.json`` files: what matters most in the README,
+between its markers, and every figure in ``experiments/results/README.md``.
 
-    python experiments/results.py            rewrite the part between the markers
+    python experiments/results.py            rewrite both
     python experiments/results.py RUN …      first keep what these run folders of gap, rank and audit hold
-    python experiments/results.py --check    exit status 1 where the README does not say what the files say
+    python experiments/results.py --check    exit status 1 where one does not say what the files say
 
 Every figure comes with its interval, n, seeds, hardware and command; none is typed by hand.
 """
@@ -36,7 +37,18 @@ RESULTS = ROOT / "experiments" / "results"
 FILM, FILM_SPEED = "median.webp", 2  # one frame of two: a README is not a cinema
 KEPT = {"gap": "result.json", "rank": "rank.json", "audit": "audit.json"}  # by command
 RANKED = KEPT["rank"]
+HEADLINE = {  # column of the README's table -> figure, of which the command's own file holds
+    "trained in imagination": ("gap", "return_imagination"),
+    "trained in physics": ("gap", "return_physics"),
+    "random": ("gap", "return_random"),
+    "imagination / physics": ("gap", "return_ratio"),
+    "open-loop horizon [frames]": ("gap", "open_loop_horizon_frames"),
+    "order of 24 policies, r": ("rank", "pearson_r"),
+}
 FILM_SAYS = "physics, the dream under the same actions, and their difference: the median episode by score"
+TITLE = """# All results
+
+Made by `python experiments/results.py`; brackets are 95 % intervals over training seeds and episodes."""
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 MAIN = (
     ("return_imagination", "return_physics", "return_true_state", "return_random"),
@@ -46,6 +58,29 @@ MAIN = (
     ("open_loop_horizon_frames", "open_loop_horizon_frames_strict", "open_loop_horizon_frames_copy_last"),
     ("closed_loop_horizon_frames", "pearson_r", "physics_frames"),
 )
+
+
+def headline(folder: Path) -> str:
+    """Markdown of what matters most of the results below ``folder``, and the films of the worlds that have one."""
+    rows = [f"| world | {' | '.join(HEADLINE)} |", "|---" * (1 + len(HEADLINE)) + "|"]
+    films = []
+    for path in sorted(p for p in folder.glob("*") if p.is_dir()):
+        said = {
+            command: json.loads((path / name).read_text()) for command, name in KEPT.items() if (path / name).is_file()
+        }
+        rows.append(f"| {path.name} | {' | '.join(_cell(path.name, said, *wanted) for wanted in HEADLINE.values())} |")
+        if (path / FILM).is_file():
+            films.append(f"![{path.name}: {FILM_SAYS}](experiments/results/{path.name}/{FILM})")
+    return "\n".join([*rows, "", f"The films show {FILM_SAYS}.", "", "\n\n".join(films)])
+
+
+def _cell(world: str, said: Mapping[str, dict[str, Any]], command: str, figure: str) -> str:
+    """A figure of ``command`` with its interval, its bar and the verdict; nothing where it was not measured."""
+    figures = said.get(command, {}).get("figures", {})
+    if figure not in figures:
+        return ""
+    bars = _asked(world, figures) if command == "gap" else rank.asked(figures)
+    return " ".join(filter(None, [interval(figures[figure]), f"({bars[figure]})" if figure in bars else ""]))
 
 
 def section(folder: Path) -> str:
@@ -83,16 +118,20 @@ def rewritten(text: str, body: str) -> str:
 
 def _world(folder: Path, result: dict[str, Any]) -> str:
     name, figures = folder.name, result["figures"]
-    asked = {figure: f"≥ {bar:g}: {said}" for figure, bar, _, _, said in judged(name, figures)}
     order = [figure for group in MAIN for figure in group if figure in figures]
-    shown = [f"![{FILM_SAYS}](experiments/results/{name}/{FILM})", ""] if (folder / FILM).is_file() else []
-    return "\n".join([f"### {name}", "", *shown, *_table(figures, order, LABELS, asked), "", _made(result)])
+    shown = [f"![{FILM_SAYS}]({name}/{FILM})", ""] if (folder / FILM).is_file() else []
+    table = _table(figures, order, LABELS, _asked(name, figures))
+    return "\n".join([f"## {name}", "", *shown, *table, "", _made(result)])
+
+
+def _asked(world: str, figures: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    return {figure: f"≥ {bar:g}: {said}" for figure, bar, _, _, said in judged(world, figures)}
 
 
 def _ranking(folder: Path, result: dict[str, Any]) -> str:
     name, figures = folder.name, result["figures"]
     count = figures["pearson_r"]["n"]
-    title = f"#### {name}: {count} policies ranked in the dream and in physics"
+    title = f"### {name}: {count} policies ranked in the dream and in physics"
     table = _table(figures, [key for key in rank.LABELS if key in figures], rank.LABELS, rank.asked(figures))
     return "\n".join([title, "", *table, "", _made(result)])
 
@@ -110,7 +149,7 @@ def _audit(folder: Path, result: dict[str, Any]) -> str:
                 ends = [np.nan if figures[key][end] is None else figures[key][end] for end in ("value", "low", "high")]
                 asked[key] = f"{words(bar)}: {bar.judge(Estimate(*ends, figures[key]['n']))}"
                 labels[key] = f"{audit.name} {metric.replace('_', ' ')}"
-    title = f"#### {folder.name}: audited at size {size}"
+    title = f"### {folder.name}: audited at size {size}"
     order = [key for key in [*asked, *labels] if key in figures]
     return "\n".join([title, "", *_table(figures, list(dict.fromkeys(order)), labels, asked), "", _made(result)])
 
@@ -162,18 +201,17 @@ def _plain(number: Any) -> str:
 
 
 def main() -> None:
-    readme = ROOT / "README.md"
-    text = readme.read_text()
     words = sys.argv[1:]
     for run in words:
         if run != "--check":
             keep(Path(run))
-    wanted = rewritten(text, section(RESULTS))
-    if "--check" in words:
-        if text != wanted:
-            raise SystemExit("README.md does not show the committed results; run python experiments/results.py")
-    else:
-        readme.write_text(wanted)
+    readme, every = ROOT / "README.md", RESULTS / "README.md"
+    wanted = {readme: rewritten(readme.read_text(), headline(RESULTS)), every: f"{TITLE}\n\n{section(RESULTS)}\n"}
+    for path, text in wanted.items():
+        if "--check" not in words:
+            path.write_text(text)
+        elif not path.is_file() or path.read_text() != text:
+            raise SystemExit(f"{path} does not show the committed results; run python experiments/results.py")
 
 
 if __name__ == "__main__":
