@@ -201,7 +201,10 @@ def _body_fault(bodies: list[Embodiment], spec: WorldSpec) -> str:
 def _read_contexts(path: Path, model: WorldModel) -> Contexts:
     """The start clips, which must fit the model."""
     clips = _read_tensors(path)
-    missing = {"latents", "actions", "sensors", "physics", "task"} - set(clips)
+    needed = {"latents", "actions", "sensors", "physics", "task"}
+    if len(model.embodiments) > 1:  # older files, of one body, do not say which
+        needed |= {"embodiment"}
+    missing = needed - set(clips)
     if missing:
         raise VideoSimError(f"{path} lacks {sorted(missing)[0]!r}; restore the file")
     contexts = Contexts(
