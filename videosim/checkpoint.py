@@ -209,7 +209,7 @@ def _read_contexts(path: Path, model: WorldModel) -> Contexts:
         raise VideoSimError(f"{path} lacks {sorted(missing)[0]!r}; restore the file")
     contexts = Contexts(
         clips["latents"].float(), clips["actions"].float(), clips["sensors"].float(), clips["physics"].double(),
-        clips["task"].bool(), clips.get("embodiment", torch.zeros(len(clips["task"]))).long(),
+        clips["task"].bool(), clips.get("embodiment", torch.zeros(0)).long(),
     )  # fmt: skip
     n, frames = (*contexts.latents.shape, 0, 0)[:2]
     shapes = (
