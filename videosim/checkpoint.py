@@ -201,12 +201,15 @@ def _body_fault(bodies: list[Embodiment], spec: WorldSpec) -> str:
 def _read_contexts(path: Path, model: WorldModel) -> Contexts:
     """The start clips, which must fit the model."""
     clips = _read_tensors(path)
-    missing = {"latents", "actions", "sensors", "physics", "task"} - set(clips)
+    needed = {"latents", "actions", "sensors", "physics", "task"}
+    if len(model.embodiments) > 1:  # older files, of one body, do not say which
+        needed |= {"embodiment"}
+    missing = needed - set(clips)
     if missing:
         raise VideoSimError(f"{path} lacks {sorted(missing)[0]!r}; restore the file")
     contexts = Contexts(
         clips["latents"].float(), clips["actions"].float(), clips["sensors"].float(), clips["physics"].double(),
-        clips["task"].bool(), clips.get("embodiment", torch.zeros(len(clips["task"]))).long(),
+        clips["task"].bool(), clips.get("embodiment", torch.zeros(0)).long(),
     )  # fmt: skip
     n, frames = (*contexts.latents.shape, 0, 0)[:2]
     shapes = (

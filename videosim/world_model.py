@@ -61,7 +61,7 @@ class Contexts:
     embodiment: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
 
     def __post_init__(self) -> None:
-        if not len(self.embodiment):
+        if not self.embodiment.numel():
             self.embodiment = torch.zeros(len(self.latents), dtype=torch.int64)
 
     def __len__(self) -> int:
