@@ -65,6 +65,10 @@ def make_tiny_model(
     torch.manual_seed(seed)
     model = WorldModel(config, spec).eval()
     awaken(model.dynamics, 1.0 if kind == "masked" else 0.05)  # there a value flips or stays
+    if model.painter is not None:  # so that a little of the state is seen
+        with torch.no_grad():
+            for weight in model.painter.parameters():
+                weight.mul_(4.0)
     with torch.no_grad():
         model.heads.outcome[-1].bias[1] = -20.0  # the end of the task
     physics = torch.zeros(CONTEXTS, 0, dtype=torch.float64) if physics is None else physics

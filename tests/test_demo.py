@@ -63,7 +63,21 @@ def results() -> ModuleType:
 
 def test_the_readme_shows_the_committed_results(results: ModuleType) -> None:
     text = (ROOT / "README.md").read_text()
-    assert results.rewritten(text, results.section(ROOT / "experiments" / "results")) == text
+    assert results.rewritten(text, results.headline(results.RESULTS)) == text
+    every = (results.RESULTS / "README.md").read_text()
+    assert every == f"{results.TITLE}\n\n{results.section(results.RESULTS)}\n"
+
+
+def test_the_headline_has_a_row_for_every_world_and_only_what_was_measured(results: ModuleType, tmp_path: Path) -> None:
+    figure = {"value": 0.9, "low": 0.86, "high": 1.0, "n": 50, "unit": ""}
+    for world, command in (("push", "gap"), ("tub", "audit")):
+        (tmp_path / world).mkdir()
+        said = {"command": command, "figures": {"return_ratio": figure}}
+        (tmp_path / world / results.KEPT[command]).write_text(json.dumps(said))
+    (tmp_path / "push" / results.FILM).touch()
+    text = results.headline(tmp_path)
+    assert "| push |  |  |  | 0.9 [0.86, 1] (≥ 0.85: PASS) |  |  |" in text and "| tub |  |  |  |  |  |  |" in text
+    assert text.count("![") == 1 and f"](experiments/results/push/{results.FILM})" in text
 
 
 def test_a_result_is_shown_with_all_that_makes_it_one(results: ModuleType, tmp_path: Path) -> None:
@@ -94,7 +108,7 @@ def test_a_ranking_stands_below_its_world(results: ModuleType, tmp_path: Path) -
     (tmp_path / "push" / "result.json").write_text(json.dumps(gap))
     (tmp_path / "push" / results.RANKED).write_text(json.dumps(ranked))
     text = results.section(tmp_path)
-    assert text.index("### push") < text.index("#### push: 24 policies")
+    assert text.index("## push") < text.index("### push: 24 policies")
     assert (
         "≥ 0.93: PASS" in text
         and "-0.05 to 0.05: FAIL" in text
@@ -134,7 +148,7 @@ def test_a_run_is_kept_with_its_median_film(
     with Image.open(tmp_path / "results" / "push" / results.FILM) as film:
         film.load()
         assert film.size == (48, 32) and film.n_frames == 2 and film.info["duration"] == 400
-    assert f"](experiments/results/push/{results.FILM})" in results.section(tmp_path / "results")
+    assert f"](push/{results.FILM})" in results.section(tmp_path / "results")
     (run / "result.json").write_text(json.dumps(result | {"command": "demo"}))
     with pytest.raises(SystemExit, match="gap, rank, audit"):
         results.keep(run)
