@@ -140,7 +140,7 @@ def test_what_is_not_known_teaches_nothing() -> None:
     guess = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
     error = (guess - filled(torch.tensor([0.5, torch.nan, 5.0]), guess)).square().sum()
     error.backward()
-    assert float(error) == 0.25 + 4.0 and guess.grad is not None and guess.grad.tolist() == [1.0, 0.0, -4.0]
+    assert error.item() == 0.25 + 4.0 and guess.grad is not None and guess.grad.tolist() == [1.0, 0.0, -4.0]
 
 
 @pytest.mark.parametrize("config", [MODEL, replace(MODEL, dynamics=FlowConfig(width=32, layers=2, heads=2, past=6))])
