@@ -118,3 +118,18 @@ def test_a_lesson_about_an_image_is_finite() -> None:
     image, actions = clip_of(2, 0)
     out = core.loss(image, actions, torch.zeros(2, 1, SENSORS), torch.ones(2, 0).bool(), rng())
     assert bool(torch.isfinite(out.terms["joint"]))
+
+
+@pytest.mark.parametrize("joint, fewest, most", [(0.0, 0, 0), (0.5, 0, 1), (1.0, 1, 1), (2.5, 2, 3)])
+def test_a_batch_gives_as_many_lessons_about_whole_clips_as_it_is_told(joint: float, fewest: int, most: int) -> None:
+    core, given = untrained("flow", joint=joint), []
+    lesson = core.clip_loss
+    core.clip_loss = lambda *args: given.append(0) or lesson(*args)  # type: ignore[method-assign, func-returns-value]
+    counts = set()
+    for seed in range(12):
+        given.clear()
+        clip, actions = clip_of(2, 3)
+        valid, chance = torch.ones(2, 3).bool(), torch.Generator().manual_seed(seed)
+        core.loss(clip, actions, torch.zeros(2, 4, SENSORS), valid, chance)
+        counts.add(len(given))
+    assert counts == {fewest, most}

@@ -238,8 +238,10 @@ class SpaceTimeDynamics(Dynamics):
         lost = self.path.loss(self._predict(replace(around, led=led, mask=mask, past=past)), latents, nothing, rng)
         total = _mean(lost, exists)
         terms = {"latents": total}
-        if float(torch.rand((), generator=rng)) < c.joint:
-            terms["joint"] = self.clip_loss(latents, actions, exists, rng)
+        lessons = int(c.joint) + (float(torch.rand((), generator=rng)) < c.joint % 1.0)
+        if lessons:
+            each = [self.clip_loss(latents, actions, exists, rng) for _ in range(lessons)]
+            terms["joint"] = torch.stack(each).mean()
             total = total + terms["joint"]
         summary = tokens[:, :, 0]
         read = self._reading(summary, before, seen)
