@@ -22,6 +22,7 @@ from videosim.metrics import psnr
 from videosim.resized import resized
 from videosim.run import Run
 from videosim.spacetime import SpaceTimeDynamics
+from videosim.telling import telling
 from videosim.world_model import WorldModel
 
 SCORED = 256  # frames of a tokenizer's score
@@ -74,7 +75,7 @@ class Bucket:
         assert isinstance(core, SpaceTimeDynamics)
         latents = (batch["latents"] - self.view.latent_mean) / self.view.latent_std
         tokens = self.model.action_tokens(batch["actions"], batch["embodiment"])
-        lost = core.clip_loss(latents, tokens, exists, rng)
+        lost = core.clip_loss(latents, tokens, exists, rng, telling(self.model, batch))
         return lost, {f"joint_{self.name}": float(lost.detach())}
 
     def score(self, seed: int) -> float:

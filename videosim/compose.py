@@ -96,7 +96,7 @@ def compose(command: str, schema: type, words: Sequence[str], folder: Path | Non
     if types.get("agent") in ("AgentConfig", AgentConfig) and not any(c.startswith("agent=") for c in chosen):
         chosen += [f"agent={name}" for name in [_subject_world(words)] if name in choices("agent", folder)]
     config = _compose_groups(command, schema, chosen, folder)
-    for override in sorted(settings, key=lambda o: not o.key_or_group.endswith(".kind")):  # they bring keys with them
+    for override in sorted(settings, key=_turn):
         _set(config, command, override)
     return config
 
@@ -124,6 +124,11 @@ def to_dataclass(config: DictConfig, command: str) -> Any:
         return OmegaConf.to_object(config)
     except OmegaConfBaseException as error:
         raise VideoSimError(f"the settings of {command} do not fit: {str(error).splitlines()[0]}") from error
+
+
+def _turn(override: Override) -> tuple[bool, int]:
+    """Kinds come first, for they bring keys with them, among these even further kinds."""
+    return not override.key_or_group.endswith(".kind"), override.key_or_group.count(".")
 
 
 def _choose(group: str, override: Override, folder: Path) -> str:

@@ -8,7 +8,7 @@ cached step equals the uncached forward pass. Samplers take one generator per ro
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +19,7 @@ from videosim.model_config import DynamicsConfig, FlowConfig, MaskedConfig, Recu
 from videosim.types import LatentLayout
 
 State = dict[str, Tensor]
+Telling = Callable[[int, torch.Generator], list[str]]  # of every clip of a batch, what its first so many frames show
 
 DREAMT = 4  # one row in so many is dreamed in earnest, for the heads to learn how far a dream strays
 
@@ -59,7 +60,8 @@ class Dynamics(nn.Module, ABC):
     box, so an error cannot grow without bound.
 
     ``transition``: the part, if a core has one, that moves the physical state on without a look at the picture; it is
-    trained first, by ``transition_loss``, and must stay as it is while ``loss`` trains the rest.
+    trained first, by ``transition_loss``, and must stay as it is while ``loss`` trains the rest. ``text``: the part, if
+    a core has one, that reads a text about a whole clip.
     """
 
     feature_size: int
@@ -67,10 +69,12 @@ class Dynamics(nn.Module, ABC):
     sensor_low: Tensor
     sensor_high: Tensor
     transition: nn.Module | None
+    text: nn.Module | None
 
     def __init__(self, sensors: int) -> None:
         super().__init__()
         self.transition = None
+        self.text = None
         self.register_buffer("sensor_step", torch.ones(sensors))
         self.register_buffer("sensor_low", torch.full((sensors,), -1e4))
         self.register_buffer("sensor_high", torch.full((sensors,), 1e4))
@@ -101,10 +105,17 @@ class Dynamics(nn.Module, ABC):
 
     @abstractmethod
     def loss(
-        self, latents: Tensor, actions: Tensor, sensors: Tensor, valid: Tensor, rng: torch.Generator
+        self,
+        latents: Tensor,
+        actions: Tensor,
+        sensors: Tensor,
+        valid: Tensor,
+        rng: torch.Generator,
+        telling: Telling | None = None,
     ) -> DynamicsLoss:
         """latents ``(B, T+1, N, D)``, action tokens ``(B, T, W)``, sensors ``(B, T+1, S)`` standardised and NaN where
-        they are not known, valid bool ``(B, T)``: False where the transition does not exist."""
+        they are not known, valid bool ``(B, T)``: False where the transition does not exist; ``telling`` for a core
+        that reads text, or None: nothing is said."""
 
     @torch.no_grad()
     def _dreamt(self, latents: Tensor, actions: Tensor, context: int) -> Dreamt:

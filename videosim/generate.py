@@ -38,8 +38,14 @@ class Made:
     measures: Measures
 
 
-def check(model: WorldModel, verb: Verb, whole: bool = False) -> None:
-    """VideoSimError, with the mend, where ``model`` has not been trained for ``verb``."""
+def check(model: WorldModel, verb: Verb, whole: bool = False, text: bool = False) -> None:
+    """VideoSimError, with the mend, where ``model`` has not been trained for ``verb``, or for a ``text`` beside it."""
+    if (text or "text" in verb.needs) and model.dynamics.text is None:
+        wordless = ", ".join(name for name, other in VERBS.items() if "text" not in other.needs)
+        raise VideoSimError(
+            f"this checkpoint was not trained for text; train one with model.dynamics.text.kind=words, or leave text= "
+            f"out and choose one of {wordless}"
+        )
     if verb.forward and not whole:
         return
     forward = ", ".join(name for name, other in VERBS.items() if other.forward)
@@ -64,14 +70,14 @@ def generate(
     whole    make all frames at once, each looking at all, also where one after another would do
     passes   of the solver that makes a whole clip; a dream has the model's own number
 
-    In another size of picture than the model's the film is made as a whole.
+    In another size of picture than the model's the film is made as a whole, and so is one that a text describes.
 
-    Raises VideoSimError where the model cannot do it, and where lengths or actions do not fit.
+    Raises VideoSimError where the model cannot do it or does not know a word, and where lengths or actions do not fit.
     """
     if passes < 1 or seed < 0:
         raise VideoSimError(f"passes is a whole number from 1 and seed one from 0; got {passes} and {seed}")
-    whole |= wish.frame != model.spec.frame
-    check(model, verb, whole)
+    whole |= wish.frame != model.spec.frame or bool(wish.text)
+    check(model, verb, whole, bool(wish.text))
     model = resized(model, wish.frame)
     outline, alone = verb.draw(wish), verb.forward and not whole
     actions = directed(wish, outline, model.spec.action, seed, alone)
@@ -82,7 +88,7 @@ def generate(
         assert told is not None
         latents = _dreamed(model, outline, told, seed)
     else:
-        latents = _whole(model, outline, told, seed, passes)
+        latents = _whole(model, outline, told, seed, passes, wish.text or "")
     film = outline.filled(model.decode(latents).cpu().numpy())
     return Made(film, outline, verb.measure(outline, film))
 
@@ -131,7 +137,7 @@ def _dreamed(model: WorldModel, outline: Outline, actions: Tensor, seed: int) ->
 
 
 @torch.no_grad()
-def _whole(model: WorldModel, outline: Outline, actions: Tensor | None, seed: int, passes: int) -> Tensor:
+def _whole(model: WorldModel, outline: Outline, actions: Tensor | None, seed: int, passes: int, text: str) -> Tensor:
     """Raw latents ``(T, N, D)``, all at once."""
     window = model.card.get("Training", {}).get("window")
     if window and len(outline) > window + 1:
@@ -145,7 +151,7 @@ def _whole(model: WorldModel, outline: Outline, actions: Tensor | None, seed: in
         given[torch.from_numpy(shown)] = model.encode(torch.from_numpy(_seen(outline)[shown]))
     kept = torch.from_numpy(_kept(outline, model)).to(model.device)
     rng = torch.Generator().manual_seed(seed)
-    return model.generate(given[None], kept[None], actions, [rng], passes)[0]
+    return model.generate(given[None], kept[None], actions, [rng], passes, [text])[0]
 
 
 def _seen(outline: Outline) -> np.ndarray:

@@ -28,6 +28,7 @@ class GenerateConfig:
     width: int = 0  # the same
     frames: int = 32  # of the film, those that are known included
     actions: str = ""  # still, random, left, right, ahead, back, recorded, or name:value/name:value; empty: none told
+    text: str = ""  # what the film shows, in the words of the captions; empty: nothing is said
     whole: bool = False  # make all frames at once also where one after another would do
     passes: int = 16  # of a solver that makes all frames at once
     seed: int = 0

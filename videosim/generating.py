@@ -39,7 +39,7 @@ def main(cfg: GenerateConfig, run: Run) -> None:
     if min(cfg.height, cfg.width) < 0:
         raise VideoSimError(f"height and width of a film are pixels, or 0; got {cfg.height} and {cfg.width}")
     frame = FrameSpec(cfg.height or model.spec.frame.height, cfg.width or model.spec.frame.width)
-    check(model, verb, cfg.whole or frame != model.spec.frame)
+    check(model, verb, cfg.whole or frame != model.spec.frame or bool(cfg.text), bool(cfg.text))
     wish = _wish(cfg, frame, model.spec.action)
     for footage in (wish.source, wish.other):
         if footage is not None and footage.rate and abs(footage.rate * model.spec.dt_s - 1.0) > OTHER_RATE:
@@ -90,8 +90,9 @@ def _wish(cfg: GenerateConfig, frame: FrameSpec, action: ActionSpec) -> Wish:
     if cfg.mask and source is not None:
         mask = read_mask(cfg.mask, source, frame, cfg.crop)
     return Wish(
-        frame, source, other, cfg.frames, cfg.known, cfg.t, cfg.other_t, cfg.actions or None, mask, cfg.strength
-    )
+        frame, source, other, cfg.frames, cfg.known, cfg.t, cfg.other_t, cfg.actions or None, mask, cfg.strength,
+        cfg.text or None,
+    )  # fmt: skip
 
 
 def _compared(run: Run, outline: Outline, films: Mapping[str, np.ndarray | None], recorded: np.ndarray) -> None:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from videosim.missing import as_input, filled
+from videosim.telling import telling
 from videosim.world_model import WorldModel
 
 UNLABELLED = 0.03  # share of training windows shown without their actions
@@ -32,7 +33,7 @@ def imagination_loss(
     latents = (batch["latents"] - model.latent_mean) / model.latent_std
     sensors, (tokens, _) = scaled_sensors(model, batch), shown_tokens(model, batch, rng)
     valid = batch["valid"]
-    core = model.dynamics.loss(latents, tokens, sensors, valid, rng)
+    core = model.dynamics.loss(latents, tokens, sensors, valid, rng, telling(model, batch))
 
     before, after = core.features[:, :-1], core.features[:, 1:]
     shown = as_input(sensors)

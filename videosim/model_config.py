@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from videosim.captions import vocabulary
 from videosim.errors import VideoSimError
 
 
@@ -37,6 +38,33 @@ class FsqTokenizerConfig(ConvTokenizerConfig):
     kind: str = "fsq"  # conv or fsq; another kind brings its own settings
     keypoints: int = 0  # rounded, a place is no finer than a cell
     levels: int = 15  # values that a number may take
+
+
+@dataclass
+class TextConfig:
+    """Base of every configuration of what reads a text."""
+
+    kind: str = ""
+
+
+@dataclass
+class NoTextConfig(TextConfig):
+    """No text."""
+
+    kind: str = "none"  # none or words; another kind brings its own settings
+
+
+@dataclass
+class WordsConfig(TextConfig):
+    """A small transformer over the words of the captions, trained with the model."""
+
+    kind: str = "words"  # none or words; another kind brings its own settings
+    size: int = 64  # numbers of a word
+    layers: int = 2
+    heads: int = 4  # of each attention
+    unsaid: float = 0.3  # share of the clips that training shows without words
+    alone: float = 0.25  # share of the others of which it shows nothing but the words
+    words: list[str] = field(default_factory=vocabulary)  # that it knows: those of all captions
 
 
 @dataclass
@@ -76,6 +104,7 @@ class SpaceTimeConfig(DynamicsConfig):
     dropped: float = 0.1  # share of the actions that training hides, for guidance
     joint: float = 0.0  # lessons a batch gives about whole clips, every frame of which looks at all; 0.5: every other
     untold: float = 0.5  # share of those clips that are told no action at all
+    text: Any = field(default_factory=NoTextConfig)  # what reads a text about such a clip
     input_noise: float = 0.05  # standard deviation added to the latents that training absorbs
     sensor_weight: float = 1.0  # loss weight of reading the sensors off a frame and its past
 
@@ -117,7 +146,8 @@ class ModelConfig:
     embodiments: int = 1  # kinds of body that share the model, each with an embedding of its own
 
 
-_CONFIGS = (ConvTokenizerConfig, FsqTokenizerConfig, RecurrentConfig, FlowConfig, MaskedConfig)
+_TEXTS = (NoTextConfig, WordsConfig)
+_CONFIGS = (ConvTokenizerConfig, FsqTokenizerConfig, RecurrentConfig, FlowConfig, MaskedConfig, *_TEXTS)
 KINDS: dict[str, type] = {config.kind: config for config in _CONFIGS}
 
 
@@ -143,7 +173,7 @@ def from_dict(cls: type, data: dict[str, Any]) -> Any:
         raise VideoSimError(f"{cls.__name__} has no setting {unknown[0]!r}; it has {sorted(known)}")
     values = {}
     for name, value in data.items():
-        if name in ("tokenizer", "dynamics") and isinstance(value, dict) and "kind" not in value:
+        if name in ("tokenizer", "dynamics", "text") and isinstance(value, dict) and "kind" not in value:
             raise VideoSimError(f"the {name} settings name no kind; this version of videosim knows {sorted(KINDS)}")
         if isinstance(value, dict) and ("kind" in value or name == "heads"):
             value = from_dict(HeadsConfig, value)

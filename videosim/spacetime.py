@@ -14,19 +14,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from videosim.dynamics import Dynamics, DynamicsLoss, State
+from videosim.around import Around
+from videosim.dynamics import Dynamics, DynamicsLoss, State, Telling
 from videosim.errors import VideoSimError
 from videosim.layers import linear, network
 from videosim.missing import filled
 from videosim.model_config import SpaceTimeConfig
 from videosim.patches import Patches
 from videosim.paths import Path, Predict
+from videosim.text import TextEncoder, build_text
 from videosim.transformer import Past, SpaceTimeTransformer, causal
 from videosim.types import LatentLayout
 from videosim.whole_clips import drawn, length, nearest
@@ -42,28 +44,9 @@ def _after_the_first(time: Tensor, frames: Tensor) -> Tensor:
     return (time > 0).float()[..., None].expand(frames.shape[:-1])
 
 
-@dataclass
-class Around:
-    """What frames are asked for with: the embedded actions ``led`` ``(B, T, width)`` that led to them, their ``time``
-    ``(B or 1, T)``, what stands nearest to them, ``before`` ``(B, T, N, D)``, and where anything does, ``shown``
-    ``(B, T, N)``, 1 or 0: of a frame that follows others the one before it, of a whole clip the nearest that is known;
-    which frames may look at which (see the transformer; None: all at all) and the clean ``past`` (None: there is
-    none)."""
-
-    led: Tensor
-    time: Tensor
-    before: Tensor
-    shown: Tensor
-    mask: Tensor | None = None
-    past: Past | None = None
-
-    def of(self, rows: Tensor) -> Around:
-        """The same for some rows; for a mask and a time that all rows share."""
-        past = None if self.past is None else (self.past[0][rows], self.past[1][rows])
-        return replace(self, led=self.led[rows], before=self.before[rows], shown=self.shown[rows], past=past)
-
-
 class SpaceTimeDynamics(Dynamics):
+    text: TextEncoder | None
+
     def __init__(
         self, config: SpaceTimeConfig, layout: LatentLayout, action_width: int, sensors: int, path: Path
     ) -> None:
@@ -81,6 +64,9 @@ class SpaceTimeDynamics(Dynamics):
         self.no_action = nn.Parameter(torch.zeros(width))  # before the first frame, and where a condition is dropped
         self.transformer = SpaceTimeTransformer(width, config.layers, config.heads, config.time_every)
         self.reader = network(width + 2 * size, width, linear(width, sensors))
+        self.text = build_text(config.text, width)
+        if self.text is not None and not config.joint:
+            raise VideoSimError("a text is about a whole clip; add model.dynamics.joint=0.5 to model.dynamics.text")
 
     # --- one pass ----------------------------------------------------------------------------------------------------
 
@@ -106,13 +92,13 @@ class SpaceTimeDynamics(Dynamics):
 
         return predict
 
-    def _guided(self, around: Around) -> Predict:
-        """As ``_predict``, moved away from what it would be without the action (classifier-free guidance, Ho &
+    def _guided(self, around: Around, nothing: Tensor) -> Predict:
+        """As ``_predict``, moved away from what it would be with ``nothing`` told (classifier-free guidance, Ho &
         Salimans 2022, eq. 6)."""
         told = self._predict(around)
         if not self.config.guidance:
             return told
-        untold = self._predict(replace(around, led=self.no_action.expand_as(around.led)))
+        untold = self._predict(replace(around, led=nothing.expand_as(around.led)))
 
         def predict(latents: Tensor, level: Tensor, size: Tensor, rows: Tensor | None = None) -> Tensor:
             without, towards = untold(latents, level, size, rows), told(latents, level, size, rows)
@@ -179,7 +165,7 @@ class SpaceTimeDynamics(Dynamics):
         if rngs is None:
             rngs = [torch.Generator().manual_seed(n) for n in state["frames"].tolist()]
         led, given = self.action(action), torch.zeros_like(state["latents"])[:, None]
-        predict = self._guided(self._around(state, led))
+        predict = self._guided(self._around(state, led), self.no_action)
         latents = self.path.sample(predict, given, torch.zeros_like(given[..., 0]), rngs, self.config.steps)[:, 0]
         return self._absorb(state, led, latents, state["age"] + 1.0), latents
 
@@ -195,18 +181,31 @@ class SpaceTimeDynamics(Dynamics):
     # --- whole clips -------------------------------------------------------------------------------------------------
 
     def generate(
-        self, given: Tensor, kept: Tensor, actions: Tensor | None, rngs: Sequence[torch.Generator], steps: int
+        self,
+        given: Tensor,
+        kept: Tensor,
+        actions: Tensor | None,
+        rngs: Sequence[torch.Generator],
+        steps: int,
+        texts: Sequence[str] | None = None,
     ) -> Tensor:
         """All frames of clips ``(B, T, N, D)`` at once, each looking at all: ``kept`` ``(B, T, N)`` says how much of
         which token of ``given`` stays (``Path.sample``), whether that is the beginning, both ends or a region.
 
-        actions: tokens ``(B, T-1, W)`` between the frames; None: whatever may have been done. A clip of one frame is an
-        image. Raises VideoSimError where the model has not been trained on whole clips.
+        actions: tokens ``(B, T-1, W)`` between the frames; None: whatever may have been done. texts: one a row, "" or
+        None: nothing is said. A clip of one frame is an image. Raises VideoSimError where the model has not been
+        trained on whole clips, or on text.
         """
         if not self.config.joint:
             raise VideoSimError("this model makes one frame after another only; train it with model.dynamics.joint=1")
-        around = Around(self._led(given, actions), self._times(given), *nearest(given, kept))
-        return self.path.sample(self._guided(around), given, kept, rngs, steps)
+        if self.text is None and any(texts or ()):
+            raise VideoSimError("this model has learned no text; train it with model.dynamics.text.kind=words")
+        led, nothing = self._led(given, actions), self.no_action
+        if self.text is not None:
+            led = led + self.text(texts or [""] * len(given))[:, None]
+            nothing = nothing + self.text([""])
+        around = Around(led, self._times(given), *nearest(given, kept))
+        return self.path.sample(self._guided(around, nothing), given, kept, rngs, steps)
 
     def _led(self, latents: Tensor, actions: Tensor | None) -> Tensor:
         """``(B, T, width)``, what led to each frame; nothing that is known to the first."""
@@ -220,7 +219,13 @@ class SpaceTimeDynamics(Dynamics):
     # --- training ----------------------------------------------------------------------------------------------------
 
     def loss(
-        self, latents: Tensor, actions: Tensor, sensors: Tensor, valid: Tensor, rng: torch.Generator
+        self,
+        latents: Tensor,
+        actions: Tensor,
+        sensors: Tensor,
+        valid: Tensor,
+        rng: torch.Generator,
+        telling: Telling | None = None,
     ) -> DynamicsLoss:
         c = self.config
         frames = latents.shape[1]
@@ -240,7 +245,7 @@ class SpaceTimeDynamics(Dynamics):
         terms = {"latents": total}
         lessons = int(c.joint) + (float(torch.rand((), generator=rng)) < c.joint % 1.0)
         if lessons:
-            each = [self.clip_loss(latents, actions, exists, rng) for _ in range(lessons)]
+            each = [self.clip_loss(latents, actions, exists, rng, telling) for _ in range(lessons)]
             terms["joint"] = torch.stack(each).mean()
             total = total + terms["joint"]
         summary = tokens[:, :, 0]
@@ -261,15 +266,38 @@ class SpaceTimeDynamics(Dynamics):
         told = torch.rand(*led.shape[:2], 1, generator=rng) >= self.config.dropped
         return torch.where(told, led, self.no_action)
 
-    def clip_loss(self, latents: Tensor, actions: Tensor, exists: Tensor, rng: torch.Generator) -> Tensor:
+    def clip_loss(
+        self,
+        latents: Tensor,
+        actions: Tensor,
+        exists: Tensor,
+        rng: torch.Generator,
+        telling: Telling | None = None,
+    ) -> Tensor:
         """Mean error of whole clips that are the beginnings of latents ``(B, T+1, N, D)``, of any length down to an
         image, of which some frames or a region's surroundings are known, and whose action tokens ``(B, T, W)`` are all
-        told or none; ``exists`` ``(B, T+1)``, 1 or 0: which frames count."""
+        told or none; ``exists`` ``(B, T+1)``, 1 or 0: which frames count; ``telling`` says what they show."""
         rows, frames = len(latents), length(latents.shape[1], rng)
         clip = latents[:, :frames]
         known = drawn(rows, frames, self.layout, rng).to(clip.device)
         told = torch.rand(rows, 1, 1, generator=rng).to(clip.device) >= self.config.untold
-        led = torch.where(told, self._led(clip, actions[:, : frames - 1]), self.no_action)
+        led = self._led(clip, actions[:, : frames - 1])
+        if self.text is None:
+            led = torch.where(told, led, self.no_action)
+        else:
+            texts, alone = self._captions(self.text, rows, frames, rng, telling)
+            known, told = known * ~alone.to(clip.device), told & ~alone.to(clip.device)
+            led = torch.where(told, led, self.no_action) + self.text(texts)[:, None]
         around = Around(led, self._times(clip), *nearest(clip, known))
         lost = self.path.loss(self._predict(around), clip, known, rng, together=True)
         return _mean(lost, exists[:, :frames])
+
+    @staticmethod
+    def _captions(
+        text: TextEncoder, rows: int, frames: int, rng: torch.Generator, telling: Telling | None
+    ) -> tuple[list[str], Tensor]:
+        """What is said of each clip of a lesson, and bool ``(B, 1, 1)``, whether nothing else of it is known."""
+        unsaid, alone = torch.rand(2, rows, generator=rng)
+        texts = [""] * rows if telling is None else telling(frames, rng)
+        texts = [said if kept else "" for said, kept in zip(texts, unsaid >= text.unsaid, strict=True)]
+        return texts, ((alone < text.alone) & torch.tensor([bool(said) for said in texts]))[:, None, None]

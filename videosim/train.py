@@ -33,6 +33,7 @@ from videosim.losses import imagination_loss, outcome_loss, scaled_sensors, show
 from videosim.missing import as_input
 from videosim.painting import train_painter
 from videosim.run import Run, write_atomically
+from videosim.telling import check_told
 from videosim.training_card import training_card
 from videosim.types import WorldSpec
 from videosim.world_model import WorldModel
@@ -52,6 +53,7 @@ def main(cfg: TrainConfig, run: Run) -> None:
     world, bodies = joined([store.world for store in stores], [Path(folder).resolve().name for folder in folders])
     train, test = _corpora(stores, world, cfg)
     model = _build(cfg, world, bodies)
+    check_told(model)
     crew, cfg = assembled(cfg, run)
     others = opened(model, cfg)
 

@@ -16,7 +16,6 @@ from videosim.outline import Outline
 from videosim.types import FrameSpec
 
 MAX_FRAMES = 1000
-TEXT = ("text-to-video", "text-to-image")
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,7 @@ class Wish:
               (T-1, A) in world units; None: nothing is told
     mask      bool (H, W): what ``inpaint`` makes anew
     strength  how far ``restyle`` leaves the source, in [0, 1]
+    text      what the film shows, in words that the model knows; None: nothing is said
     """
 
     frame: FrameSpec
@@ -46,6 +46,7 @@ class Wish:
     actions: str | np.ndarray | None = None
     mask: np.ndarray | None = None
     strength: float = 0.5
+    text: str | None = None
 
 
 Measures = dict[str, tuple[float, str]]  # of a film: name -> (value, unit)
@@ -113,6 +114,7 @@ GIVEN = {
     "other": "other=, the footage to end in",
     "actions": "actions=: a preset, recorded, or numbers as name:value",
     "mask": "region= or mask=, what is to be made anew",
+    "text": "text=, what it shows",
 }
 
 
@@ -180,6 +182,10 @@ def _over(verb: Verb, wish: Wish) -> Outline:
     return Outline(taken, np.zeros(taken.shape[:3], bool), hint=1.0 - wish.strength, start=t)
 
 
+def _from_nothing(verb: Verb, wish: Wish) -> Outline:
+    return Outline.around({}, wish.frames, wish.frame)
+
+
 def _alone(verb: Verb, wish: Wish) -> Outline:
     return Outline.around({}, 1, wish.frame)
 
@@ -203,14 +209,14 @@ VERBS = {
         Verb("inpaint", "a region made anew, the rest as it is", _within, needs=("source", "mask")),
         Verb("restyle", "a film drawn again as the model knows the world", _over, measure=_departure),
         Verb("image", "a single picture out of nothing", _alone, needs=()),
+        Verb("text-to-video", "a film of what a text says", _from_nothing, needs=("text",)),
+        Verb("text-to-image", "a picture of what a text says", _alone, needs=("text",)),
     )
 }
 
 
 def find_verb(name: str) -> Verb:
     """The verb called ``name``. Raises VideoSimError on one that there is not."""
-    if name in TEXT:
-        raise VideoSimError(f"{name}: this checkpoint was not trained for text; choose one of {', '.join(VERBS)}")
     if name not in VERBS:
         raise VideoSimError(f"verb is one of {', '.join(VERBS)}; got {name!r}")
     return VERBS[name]

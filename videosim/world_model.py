@@ -214,15 +214,21 @@ class WorldModel(nn.Module):
 
     @torch.no_grad()
     def generate(
-        self, given: Tensor, kept: Tensor, actions: Tensor | None, rngs: Sequence[torch.Generator], passes: int
+        self,
+        given: Tensor,
+        kept: Tensor,
+        actions: Tensor | None,
+        rngs: Sequence[torch.Generator],
+        passes: int,
+        texts: Sequence[str] | None = None,
     ) -> Tensor:
         """Raw latents of whole clips ``(B, T, N, D)`` around what is ``kept`` ``(B, T, N)`` of the raw latents
-        ``given``, under ``actions`` ``(B, T-1, A)`` in [-1, 1] or whatever may have been done; see
-        ``SpaceTimeDynamics.generate``. Raises VideoSimError where the core makes no whole clips."""
+        ``given``, under ``actions`` ``(B, T-1, A)`` in [-1, 1] or whatever may have been done, as ``texts`` say; see
+        ``SpaceTimeDynamics.generate``. Raises VideoSimError where the core makes no whole clips or reads no text."""
         if not isinstance(self.dynamics, SpaceTimeDynamics):
             raise VideoSimError(f"the {self.config.dynamics.kind} core makes one frame after another, no whole clips")
         tokens = None if actions is None else self.action_tokens(actions, self.body)
-        made = self.dynamics.generate(self._scaled(given), kept, tokens, rngs, passes)
+        made = self.dynamics.generate(self._scaled(given), kept, tokens, rngs, passes, texts)
         return made * self.latent_std + self.latent_mean
 
     def state_error(self, state: State, sensors: Tensor, latents: Tensor) -> Tensor:
