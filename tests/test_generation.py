@@ -336,7 +336,7 @@ def test_an_image_is_a_clip_of_one_frame(kind: str) -> None:
     made = core.generate(image, nothing, no_actions, seeded(2), 2)
     around = Around(core._led(image, no_actions), core._times(image), torch.zeros_like(image), nothing)
     around.mask = causal(1, 4, image.device)
-    assert torch.equal(made, core.path.sample(core._guided(around), image, nothing, seeded(2), 2))
+    assert torch.equal(made, core.path.sample(core._guided(around, core.no_action), image, nothing, seeded(2), 2))
     out = core.loss(image, no_actions, torch.zeros(2, 1, SENSORS), torch.ones(2, 0).bool(), torch.Generator())
     assert bool(torch.isfinite(out.total)) and {"latents", "joint"} <= set(out.terms)
     torch.testing.assert_close(out.features[:, 0], core.features(core.start(image, no_actions)))

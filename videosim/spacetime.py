@@ -31,7 +31,7 @@ from videosim.paths import Path, Predict
 from videosim.text import TextEncoder, build_text
 from videosim.transformer import Past, SpaceTimeTransformer, causal
 from videosim.types import LatentLayout
-from videosim.whole_clips import drawn, length, nearest
+from videosim.whole_clips import drawn, heard, length, nearest
 
 
 def _mean(errors: Tensor, weights: Tensor) -> Tensor:
@@ -285,19 +285,10 @@ class SpaceTimeDynamics(Dynamics):
         if self.text is None:
             led = torch.where(told, led, self.no_action)
         else:
-            texts, alone = self._captions(self.text, rows, frames, rng, telling)
+            texts = [""] * rows if telling is None else telling(frames, rng)
+            texts, alone = heard(texts, self.text.unsaid, self.text.alone, rng)
             known, told = known * ~alone.to(clip.device), told & ~alone.to(clip.device)
             led = torch.where(told, led, self.no_action) + self.text(texts)[:, None]
         around = Around(led, self._times(clip), *nearest(clip, known))
         lost = self.path.loss(self._predict(around), clip, known, rng, together=True)
         return _mean(lost, exists[:, :frames])
-
-    @staticmethod
-    def _captions(
-        text: TextEncoder, rows: int, frames: int, rng: torch.Generator, telling: Telling | None
-    ) -> tuple[list[str], Tensor]:
-        """What is said of each clip of a lesson, and bool ``(B, 1, 1)``, whether nothing else of it is known."""
-        unsaid, alone = torch.rand(2, rows, generator=rng)
-        texts = [""] * rows if telling is None else telling(frames, rng)
-        texts = [said if kept else "" for said, kept in zip(texts, unsaid >= text.unsaid, strict=True)]
-        return texts, ((alone < text.alone) & torch.tensor([bool(said) for said in texts]))[:, None, None]

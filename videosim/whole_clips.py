@@ -3,6 +3,8 @@ nearest to what is not known. Knows no network."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -34,6 +36,14 @@ def drawn(rows: int, frames: int, layout: LatentLayout, rng: torch.Generator) ->
     around = ~(inside[0][:, :, None] & inside[1][:, None]).flatten(1)
     region = torch.cat([around, around.new_zeros(rows, layout.extra)], 1)[:, None]
     return torch.where(torch.rand(rows, 1, 1, generator=rng) < HOLE, region, whole).float()
+
+
+def heard(texts: Sequence[str], unsaid: float, alone: float, rng: torch.Generator) -> tuple[list[str], Tensor]:
+    """``texts`` of clips, a share ``unsaid`` of them left out (""), and of which clips nothing is known but the text:
+    of a share ``alone`` of those that have one, bool ``(B, 1, 1)``."""
+    draw = torch.rand(2, len(texts), generator=rng)
+    said = [text if kept else "" for text, kept in zip(texts, (draw[0] >= unsaid).tolist(), strict=True)]
+    return said, ((draw[1] < alone) & torch.tensor([bool(text) for text in said]))[:, None, None]
 
 
 def nearest(clip: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
