@@ -19,7 +19,7 @@ def telling(model: WorldModel, batch: dict[str, Tensor]) -> Telling | None:
         return None
     names = model.spec.sensors.names
     captioners = [captioner_of(body.sensors) for body in model.embodiments]
-    sensors, bodies = batch["sensors"].double().numpy(), batch["embodiment"][:, 0].tolist()
+    sensors, bodies = batch["sensors"].double().cpu().numpy(), batch["embodiment"][:, 0].tolist()
     lengths = (1 + batch["valid"].sum(1)).tolist()
 
     def tell(frames: int, rng: torch.Generator) -> list[str]:
