@@ -38,8 +38,12 @@ def telling(model: WorldModel, batch: dict[str, Tensor]) -> Telling | None:
 
 
 def check_told(model: WorldModel) -> None:
-    """VideoSimError where the core reads text and no world of the model has a captioner."""
-    if model.dynamics.text is not None and not any(captioner_of(body.sensors) for body in model.embodiments):
+    """VideoSimError where the core reads text and no world of the model has a captioner, or what it reads with is not
+    installed."""
+    if model.dynamics.text is None:
+        return
+    model.dynamics.text([""])
+    if not any(captioner_of(body.sensors) for body in model.embodiments):
         raise VideoSimError(
             f"nobody can caption {' and '.join(body.name for body in model.embodiments)}, so no text can be learned; "
             f"there are captions of {', '.join(CAPTIONERS)}: leave model.dynamics.text.kind at none"
