@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import socket
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +23,18 @@ from test_generating import run
 
 from videosim.around import Around
 from videosim.captions import CAPTIONERS, vocabulary
-from videosim.captions.captioner import Captioner
+from videosim.captions.captioner import DETAILS, Captioner
 from videosim.checkpoint import load_checkpoint, save_checkpoint
 from videosim.compose import compose, to_dataclass
 from videosim.config import TrainConfig
 from videosim.data.store import EpisodeStore
 from videosim.errors import VideoSimError
 from videosim.generate import generate
-from videosim.model_config import FlowConfig, NoTextConfig, WordsConfig, from_dict, to_dict
+from videosim.model_config import FlowConfig, NoTextConfig, WordLlamaConfig, WordsConfig, from_dict, to_dict
 from videosim.resized import resized
 from videosim.spacetime import SpaceTimeDynamics
 from videosim.telling import check_told, telling
-from videosim.text import LONGEST, WordEncoder, build_text
+from videosim.text import LONGEST, PieceEncoder, WordEncoder, _frozen, build_text
 from videosim.types import FrameSpec
 from videosim.verbs import Wish, find_verb
 from videosim.world_model import WorldModel
@@ -83,7 +87,7 @@ def test_a_sentence_is_the_same_alone_and_among_others() -> None:
         ("a zebra runs", "word 'zebra'; it knows .*, among them"),
         ("the pusher moves lef", "'lef'.*left"),
         ("красный шар", "'красный'"),
-        ("a ball " * 40, f"at most {LONGEST}"),
+        ("a box " * 40, f"at most {LONGEST}"),
     ],
 )
 def test_words_that_it_cannot_read(text: str, words: str) -> None:
@@ -98,6 +102,37 @@ def test_words_that_it_cannot_read(text: str, words: str) -> None:
 def test_settings_that_do_not_fit(changed: dict[str, Any]) -> None:
     with pytest.raises(VideoSimError, match=r"model\.dynamics\.text"):
         build_text(replace(SMALL, **changed), 12)
+
+
+@torch.no_grad()
+def test_frozen_pieces_of_words_read_any_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wordllama", reason="the extra `text`")
+    monkeypatch.setattr(socket.socket, "connect", None)  # whoever would download
+    handlers = logging.getLogger().handlers[:]
+    torch.manual_seed(0)
+    encoder = PieceEncoder(WordLlamaConfig(size=8, heads=2), 12).eval()
+    texts = [*TEXTS, "an unheard-of zebra", "moves pusher left the"]
+    together = encoder(texts)
+    for text, row in zip(texts, together, strict=True):
+        torch.testing.assert_close(encoder([text])[0], row)
+    assert len({tuple(row.tolist()) for row in together}) == 6 and logging.getLogger().handlers == handlers
+    assert sum(weight.numel() for weight in encoder.state_dict().values()) < 5000  # the vectors stay in their package
+    for detail, captioner in product(DETAILS, CAPTIONERS.values()):
+        full = {kind: max(values, key=len) for kind, values in captioner.facts.items()}
+        assert encoder([captioner.write(full, detail)]).shape == (1, 12)
+    with pytest.raises(VideoSimError, match="at most 64"):
+        encoder(["zebra " * 60])
+
+
+def test_the_extra_may_be_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "wordllama", None)
+    _frozen.cache_clear()
+    model = model_of(text=WordLlamaConfig(size=8, heads=2))
+    for call in (lambda: check_told(model), lambda: generate(model, find_verb("image"), Wish(SPEC.frame))):
+        with pytest.raises(VideoSimError, match=r"'wordllama', which is not installed; pip install 'videosim\[text\]'"):
+            call()
+    save_checkpoint(tmp_path, model, {})
+    assert isinstance(load_checkpoint(tmp_path).dynamics.text, PieceEncoder)
 
 
 def test_text_needs_whole_clips_and_a_kind_that_there_is() -> None:
@@ -275,7 +310,8 @@ def test_training_on_a_world_with_captions_and_one_without(tmp_path: Path, monke
         read: list[Sequence[str]] = []
         patch.setattr(WordEncoder, "forward", _listening(read, WordEncoder.forward))
         trained = trained_in(tmp_path / "run", cfg)
-    assert len(read) == 3 and all(not any(texts[1::2]) and set(texts[::2]) <= {"left", "right"} for texts in read)
+    assert read.pop(0) == [""] and len(read) == 3  # tried before the training begins
+    assert all(not any(texts[1::2]) and set(texts[::2]) <= {"left", "right"} for texts in read)
     model = load_checkpoint(trained.folder)
     films = [
         generate(model.embodied(body), find_verb("text-to-video"), Wish(model.spec.frame, frames=4, text=text)).film

@@ -106,9 +106,14 @@ COMMANDS: dict[str, Command] = {
         "videosim.trending:main",
     ),
     "generate": Command(
-        "films: a picture or a clip goes on, loops, is joined to another, mended or restyled",
+        "films: a picture or a clip goes on, loops, is joined to another, mended or restyled, or follows a text",
         "GenerateConfig",
         "videosim.generating:main",
+    ),
+    "intend": Command(
+        "do films of a text show what it asks for?",
+        "IntendConfig",
+        "videosim.intending:main",
     ),
     "bench": Command("steps per second against rendered MuJoCo", "BenchConfig", "videosim.envs.bench:main"),
 }

@@ -15,6 +15,7 @@ from videosim.agent_config import ExploitConfig as ExploitConfig
 from videosim.agent_config import HorizonsConfig as HorizonsConfig
 from videosim.agent_config import StressConfig as StressConfig
 from videosim.generate_config import GenerateConfig as GenerateConfig
+from videosim.generate_config import IntendConfig as IntendConfig
 from videosim.model_config import ModelConfig
 
 

@@ -10,6 +10,7 @@ Known pixels are pasted back over what the codec makes of them, so that they sta
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,13 +63,26 @@ def check(model: WorldModel, verb: Verb, whole: bool = False, text: bool = False
         )
 
 
+def check_guidance(guidance: object) -> None:
+    """VideoSimError where it is neither a finite number nor None."""
+    if guidance is not None and not (isinstance(guidance, (int, float)) and math.isfinite(guidance)):
+        raise VideoSimError(f"guidance is a number, 0 for none, or null for the checkpoint's own; got {guidance!r}")
+
+
 def generate(
-    model: WorldModel, verb: Verb, wish: Wish, seed: int = 0, whole: bool = False, passes: int = PASSES
+    model: WorldModel,
+    verb: Verb,
+    wish: Wish,
+    seed: int = 0,
+    whole: bool = False,
+    passes: int = PASSES,
+    guidance: float | None = None,
 ) -> Made:
     """Make the film that ``wish`` describes; the same ``seed``, the same film.
 
     whole    make all frames at once, each looking at all, also where one after another would do
     passes   of the solver that makes a whole clip; a dream has the model's own number
+    guidance how far a whole clip is moved away from what it would be with nothing told; None: the model's own
 
     In another size of picture than the model's the film is made as a whole, and so is one that a text describes.
 
@@ -76,6 +90,7 @@ def generate(
     """
     if passes < 1 or seed < 0:
         raise VideoSimError(f"passes is a whole number from 1 and seed one from 0; got {passes} and {seed}")
+    check_guidance(guidance)
     whole |= wish.frame != model.spec.frame or bool(wish.text)
     check(model, verb, whole, bool(wish.text))
     model = resized(model, wish.frame)
@@ -88,7 +103,7 @@ def generate(
         assert told is not None
         latents = _dreamed(model, outline, told, seed)
     else:
-        latents = _whole(model, outline, told, seed, passes, wish.text or "")
+        latents = _whole(model, outline, told, seed, passes, wish.text or "", guidance)
     film = outline.filled(model.decode(latents).cpu().numpy())
     return Made(film, outline, verb.measure(outline, film))
 
@@ -137,7 +152,15 @@ def _dreamed(model: WorldModel, outline: Outline, actions: Tensor, seed: int) ->
 
 
 @torch.no_grad()
-def _whole(model: WorldModel, outline: Outline, actions: Tensor | None, seed: int, passes: int, text: str) -> Tensor:
+def _whole(
+    model: WorldModel,
+    outline: Outline,
+    actions: Tensor | None,
+    seed: int,
+    passes: int,
+    text: str,
+    guidance: float | None,
+) -> Tensor:
     """Raw latents ``(T, N, D)``, all at once."""
     window = model.card.get("Training", {}).get("window")
     if window and len(outline) > window + 1:
@@ -151,7 +174,7 @@ def _whole(model: WorldModel, outline: Outline, actions: Tensor | None, seed: in
         given[torch.from_numpy(shown)] = model.encode(torch.from_numpy(_seen(outline)[shown]))
     kept = torch.from_numpy(_kept(outline, model)).to(model.device)
     rng = torch.Generator().manual_seed(seed)
-    return model.generate(given[None], kept[None], actions, [rng], passes, [text])[0]
+    return model.generate(given[None], kept[None], actions, [rng], passes, [text], guidance)[0]
 
 
 def _seen(outline: Outline) -> np.ndarray:

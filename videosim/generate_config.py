@@ -1,4 +1,4 @@
-"""The settings of `videosim generate`, free of torch."""
+"""The settings of `videosim generate` and `videosim intend`, free of torch."""
 
 from __future__ import annotations
 
@@ -31,4 +31,17 @@ class GenerateConfig:
     text: str = ""  # what the film shows, in the words of the captions; empty: nothing is said
     whole: bool = False  # make all frames at once also where one after another would do
     passes: int = 16  # of a solver that makes all frames at once
+    guidance: Any = None  # how far such frames are moved away from what they would be untold; null: the checkpoint's
     seed: int = 0
+
+
+@dataclass
+class IntendConfig:
+    """`videosim intend`: do the films of a checkpoint show what their text asks for?"""
+
+    checkpoint: str = "???"  # bundled model, or a folder written by `videosim train`, that reads text
+    films: int = 8  # of every text
+    frames: int = 0  # of a film; 0: as many as the longest clip of the training had
+    passes: int = 16  # of the solver
+    guidance: Any = None  # how far films are moved away from what they would be untold; null: the checkpoint's own
+    seed: int = 0  # of the first film

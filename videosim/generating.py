@@ -48,7 +48,7 @@ def main(cfg: GenerateConfig, run: Run) -> None:
                 "what moves in it will move on at another pace"
             )
     run.say(f"{verb.name}: {verb.summary}; {wish.frames} frames, seed {cfg.seed}")
-    made = generate(model, verb, wish, cfg.seed, cfg.whole, cfg.passes)
+    made = generate(model, verb, wish, cfg.seed, cfg.whole, cfg.passes, cfg.guidance)
     film, outline, recorded = made.film, made.outline, None
     if wish.actions == "recorded" and wish.source is not None and outline.start is not None:
         recorded = wish.source.frames(outline.start, len(outline))

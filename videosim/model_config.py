@@ -51,20 +51,33 @@ class TextConfig:
 class NoTextConfig(TextConfig):
     """No text."""
 
-    kind: str = "none"  # none or words; another kind brings its own settings
+    kind: str = "none"  # none, words or wordllama; another kind brings its own settings
 
 
 @dataclass
-class WordsConfig(TextConfig):
-    """A small transformer over the words of the captions, trained with the model."""
+class ReaderConfig(TextConfig):
+    """A small transformer that is trained with the model: what its kinds share."""
 
-    kind: str = "words"  # none or words; another kind brings its own settings
     size: int = 64  # numbers of a word
     layers: int = 2
     heads: int = 4  # of each attention
     unsaid: float = 0.3  # share of the clips that training shows without words
     alone: float = 0.25  # share of the others of which it shows nothing but the words
+
+
+@dataclass
+class WordsConfig(ReaderConfig):
+    """Over the words of the captions."""
+
+    kind: str = "words"  # none, words or wordllama; another kind brings its own settings
     words: list[str] = field(default_factory=vocabulary)  # that it knows: those of all captions
+
+
+@dataclass
+class WordLlamaConfig(ReaderConfig):
+    """Over the frozen vectors of any text's pieces of words, which come with the package wordllama."""
+
+    kind: str = "wordllama"  # none, words or wordllama; another kind brings its own settings
 
 
 @dataclass
@@ -146,7 +159,7 @@ class ModelConfig:
     embodiments: int = 1  # kinds of body that share the model, each with an embedding of its own
 
 
-_TEXTS = (NoTextConfig, WordsConfig)
+_TEXTS = (NoTextConfig, WordsConfig, WordLlamaConfig)
 _CONFIGS = (ConvTokenizerConfig, FsqTokenizerConfig, RecurrentConfig, FlowConfig, MaskedConfig, *_TEXTS)
 KINDS: dict[str, type] = {config.kind: config for config in _CONFIGS}
 

@@ -92,17 +92,17 @@ class SpaceTimeDynamics(Dynamics):
 
         return predict
 
-    def _guided(self, around: Around, nothing: Tensor) -> Predict:
+    def _guided(self, around: Around, nothing: Tensor, guidance: float | None = None) -> Predict:
         """As ``_predict``, moved away from what it would be with ``nothing`` told (classifier-free guidance, Ho &
-        Salimans 2022, eq. 6)."""
-        told = self._predict(around)
-        if not self.config.guidance:
+        Salimans 2022, eq. 6); None: as far as the settings say."""
+        told, weight = self._predict(around), self.config.guidance if guidance is None else guidance
+        if not weight:
             return told
         untold = self._predict(replace(around, led=nothing.expand_as(around.led)))
 
         def predict(latents: Tensor, level: Tensor, size: Tensor, rows: Tensor | None = None) -> Tensor:
             without, towards = untold(latents, level, size, rows), told(latents, level, size, rows)
-            return torch.lerp(without, towards, 1.0 + self.config.guidance)
+            return torch.lerp(without, towards, 1.0 + weight)
 
         return predict
 
@@ -188,12 +188,13 @@ class SpaceTimeDynamics(Dynamics):
         rngs: Sequence[torch.Generator],
         steps: int,
         texts: Sequence[str] | None = None,
+        guidance: float | None = None,
     ) -> Tensor:
         """All frames of clips ``(B, T, N, D)`` at once, each looking at all: ``kept`` ``(B, T, N)`` says how much of
         which token of ``given`` stays (``Path.sample``), whether that is the beginning, both ends or a region.
 
         actions: tokens ``(B, T-1, W)`` between the frames; None: whatever may have been done. texts: one a row, "" or
-        None: nothing is said. A clip of one frame is an image. Raises VideoSimError where the model has not been
+        None: nothing is said. guidance: in place of the settings'. A clip of one frame is an image. Raises VideoSimError where the model has not been
         trained on whole clips, or on text.
         """
         if not self.config.joint:
@@ -205,7 +206,7 @@ class SpaceTimeDynamics(Dynamics):
             led = led + self.text(texts or [""] * len(given))[:, None]
             nothing = nothing + self.text([""])
         around = Around(led, self._times(given), *nearest(given, kept))
-        return self.path.sample(self._guided(around, nothing), given, kept, rngs, steps)
+        return self.path.sample(self._guided(around, nothing, guidance), given, kept, rngs, steps)
 
     def _led(self, latents: Tensor, actions: Tensor | None) -> Tensor:
         """``(B, T, width)``, what led to each frame; nothing that is known to the first."""

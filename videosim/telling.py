@@ -19,7 +19,7 @@ def telling(model: WorldModel, batch: dict[str, Tensor]) -> Telling | None:
         return None
     names = model.spec.sensors.names
     captioners = [captioner_of(body.sensors) for body in model.embodiments]
-    sensors, bodies = batch["sensors"].double().numpy(), batch["embodiment"][:, 0].tolist()
+    sensors, bodies = batch["sensors"].double().cpu().numpy(), batch["embodiment"][:, 0].tolist()
     lengths = (1 + batch["valid"].sum(1)).tolist()
 
     def tell(frames: int, rng: torch.Generator) -> list[str]:
@@ -38,8 +38,12 @@ def telling(model: WorldModel, batch: dict[str, Tensor]) -> Telling | None:
 
 
 def check_told(model: WorldModel) -> None:
-    """VideoSimError where the core reads text and no world of the model has a captioner."""
-    if model.dynamics.text is not None and not any(captioner_of(body.sensors) for body in model.embodiments):
+    """VideoSimError where the core reads text and no world of the model has a captioner, or what it reads with is not
+    installed."""
+    if model.dynamics.text is None:
+        return
+    model.dynamics.text([""])
+    if not any(captioner_of(body.sensors) for body in model.embodiments):
         raise VideoSimError(
             f"nobody can caption {' and '.join(body.name for body in model.embodiments)}, so no text can be learned; "
             f"there are captions of {', '.join(CAPTIONERS)}: leave model.dynamics.text.kind at none"

@@ -221,6 +221,7 @@ class WorldModel(nn.Module):
         rngs: Sequence[torch.Generator],
         passes: int,
         texts: Sequence[str] | None = None,
+        guidance: float | None = None,
     ) -> Tensor:
         """Raw latents of whole clips ``(B, T, N, D)`` around what is ``kept`` ``(B, T, N)`` of the raw latents
         ``given``, under ``actions`` ``(B, T-1, A)`` in [-1, 1] or whatever may have been done, as ``texts`` say; see
@@ -228,8 +229,22 @@ class WorldModel(nn.Module):
         if not isinstance(self.dynamics, SpaceTimeDynamics):
             raise VideoSimError(f"the {self.config.dynamics.kind} core makes one frame after another, no whole clips")
         tokens = None if actions is None else self.action_tokens(actions, self.body)
-        made = self.dynamics.generate(self._scaled(given), kept, tokens, rngs, passes, texts)
+        made = self.dynamics.generate(self._scaled(given), kept, tokens, rngs, passes, texts, guidance)
         return made * self.latent_std + self.latent_mean
+
+    @torch.no_grad()
+    def watch(self, latents: Tensor) -> Tensor:
+        """The physical state that the present body shows in films, raw latents ``(B, T, N, D)``, of which nobody says
+        what was done: sensors ``(B, T, S)`` in their units, each frame read after those before it."""
+        known, steps = self._scaled(latents), latents.shape[1] - 1
+        untold = torch.zeros(len(latents), steps, self.spec.action.size, device=self.device)
+        tokens = self.action_tokens(untold, self.body, torch.zeros_like(untold[..., 0]).bool())
+        state = self.dynamics.start(known[:, :1], tokens[:, :0])
+        read = [self.sensors(state)]
+        for t in range(steps):
+            state = self.dynamics.observe(state, tokens[:, t], known[:, t + 1])
+            read.append(self.sensors(state))
+        return torch.stack(read, 1)
 
     def state_error(self, state: State, sensors: Tensor, latents: Tensor) -> Tensor:
         """How far ``state`` is off the true sensors ``(B, S)``, root mean square of fractions of their ranges; of a

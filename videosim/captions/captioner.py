@@ -31,6 +31,7 @@ class Captioner:
     read     the facts of a clip, from sensors of one frame or more and the seconds between two; a fact that the clip
              does not show is left out, as the motion in a single frame
     write    the sentence that states them, in a detail of ``DETAILS``
+    asks     what a film may be asked for in detail 2: facts enough for the sentence
     """
 
     name: str
@@ -39,12 +40,22 @@ class Captioner:
     glue: str
     read: Callable[[Columns, float], Facts]
     write: Callable[[Facts, int], str]
+    asks: tuple[Facts, ...] = ()
 
     def caption(self, columns: Columns, dt_s: float, detail: int) -> str:
         """The clip in words; "" where a sensor is not known (NaN)."""
         if any(np.isnan(columns[name]).any() for name in self.sensors):
             return ""
         return self.write(self.read(columns, dt_s), detail)
+
+    def stated(self, facts: Facts, detail: int) -> Facts:
+        """Those of ``facts`` that their sentence tells: with another value it would be another sentence."""
+        told = self.write(facts, detail)
+        return {
+            kind: value
+            for kind, value in facts.items()
+            if any(self.write(facts | {kind: other}, detail) != told for other in self.facts[kind])
+        }
 
 
 def heading(dx: float, dy: float) -> str:

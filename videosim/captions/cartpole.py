@@ -73,4 +73,5 @@ CARTPOLE = Captioner(
     glue="a the pole cart moves stands at in",
     read=read,
     write=write,
+    asks=tuple({"motion": motion} for motion in POLE),
 )

@@ -50,4 +50,10 @@ CHEETAH = Captioner(
     glue="a the cheetah falls gets stands lies runs slides on its",
     read=read,
     write=write,
+    asks=(
+        {"motion": "forwards", "pose": "feet"},
+        {"motion": "backwards", "pose": "feet"},
+        {"motion": "still", "pose": "feet"},
+        {"motion": "still", "pose": "back"},
+    ),
 )

@@ -39,4 +39,5 @@ DRIVING = Captioner(
     glue="a road the car",
     read=read,
     write=write,
+    asks=tuple({"motion": motion} for motion in MOTIONS[:4]),
 )

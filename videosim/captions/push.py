@@ -62,7 +62,7 @@ def _listed(seen: Sequence[str]) -> str:
 
 
 def write(facts: Facts, detail: int) -> str:
-    there, mover = f"a table with {facts['things']}", facts.get("mover")
+    there, mover = f"a table with {facts.get('things', EVERYTHING)}", facts.get("mover")
     if detail == 1 or mover is None:
         return there
     if "motion" not in facts:
@@ -77,6 +77,7 @@ def write(facts: Facts, detail: int) -> str:
     return f"{told} {facts['speed']} from the {facts['place']}{beside}"
 
 
+EVERYTHING = _listed(tuple(SENSOR))
 PUSH = Captioner(
     name="push",
     sensors=tuple(f"{name}_{axis}" for name in (*SENSOR.values(), "goal") for axis in "xy"),
@@ -92,4 +93,9 @@ PUSH = Captioner(
     glue="a table with the pusher at in moves rolls stands from on nothing",
     read=read,
     write=write,
+    asks=(
+        *({"mover": mover, "motion": motion} for mover in SENSOR for motion in HEADINGS),
+        {"mover": "red ball", "motion": "into the goal"},
+        {"mover": "nothing", "motion": "still"},
+    ),
 )

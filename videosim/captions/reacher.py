@@ -50,4 +50,5 @@ REACHER = Captioner(
     glue="an arm and a red target the at in",
     read=read,
     write=write,
+    asks=tuple({"motion": motion} for motion in MOTIONS),
 )
