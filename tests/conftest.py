@@ -32,6 +32,7 @@ TINY_CORES = {
     "recurrent": RecurrentConfig(memory=16, hidden=16),
     "flow": FlowConfig(**SMALL, steps=2),
     "masked": MaskedConfig(**SMALL, steps=2, temperature=1.0),
+    "windows": FlowConfig(**SMALL, steps=2, attention="windows", span=2),
 }
 
 

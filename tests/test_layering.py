@@ -41,7 +41,7 @@ LAYERS = [
     },
     {"footage", "outline", "presets", "sheet"},
     {"verbs"},
-    {"transformer", "patches", "paths", "whole_clips"},
+    {"transformer", "windows", "patches", "paths", "whole_clips"},
     {"dynamics", "heads", "painter"},
     {"recurrent", "flow", "masked", "spacetime"},
     {"world_model"},

@@ -68,6 +68,9 @@ class SpaceTimeConfig(DynamicsConfig):
     layers: int = 4  # blocks of attention
     heads: int = 4  # of each attention
     time_every: int = 2  # one block in so many has attention over time
+    attention: str = "frame"  # of all others: inside the frame, or inside windows with a 3-D convolution before them
+    window: int = 2  # tokens on a side of such a window
+    span: int = 4  # frames that it reaches over
     past: int = 16  # frames that a frame looks back on
     patch: int = 2  # cells on a side of the latents' grid that make one token
     registers: int = 2  # tokens of a frame without a place; the first sums it up

@@ -30,6 +30,7 @@ from videosim.paths import Path, Predict
 from videosim.transformer import Past, SpaceTimeTransformer, causal
 from videosim.types import LatentLayout
 from videosim.whole_clips import drawn, length, nearest
+from videosim.windows import Grid, inside
 
 
 def _mean(errors: Tensor, weights: Tensor) -> Tensor:
@@ -59,7 +60,7 @@ class Around:
 
     def of(self, rows: Tensor) -> Around:
         """The same for some rows; for a mask and a time that all rows share."""
-        past = None if self.past is None else (self.past[0][rows], self.past[1][rows])
+        past = None if self.past is None else self.past.of(rows)
         return replace(self, led=self.led[rows], before=self.before[rows], shown=self.shown[rows], past=past)
 
 
@@ -79,7 +80,10 @@ class SpaceTimeDynamics(Dynamics):
         self.size = nn.Embedding(path.sizes, width)
         self.action = nn.Linear(action_width, width)
         self.no_action = nn.Parameter(torch.zeros(width))  # before the first frame, and where a condition is dropped
-        self.transformer = SpaceTimeTransformer(width, config.layers, config.heads, config.time_every)
+        grid = Grid(self.patches.high, self.patches.wide, int(bool(layout.extra)))
+        self.transformer = SpaceTimeTransformer(
+            width, config.layers, config.heads, config.time_every, inside(config, grid)
+        )
         self.reader = network(width + 2 * size, width, linear(width, sensors))
 
     # --- one pass ----------------------------------------------------------------------------------------------------
@@ -139,9 +143,10 @@ class SpaceTimeDynamics(Dynamics):
 
     def _around(self, state: State, led: Tensor) -> Around:
         """Of a frame that follows ``state``, to which ``led`` ``(B, width)`` leads."""
-        filled = torch.arange(self.config.past, device=led.device) < state["frames"][:, None]
+        slots, last = torch.arange(self.config.past, device=led.device), state["frames"][:, None] - 1
+        filled = slots <= last
         mask = torch.cat([filled, torch.ones_like(filled[:, :1])], 1)[:, None]
-        past = state["keys"], state["values"]
+        past = Past(state["keys"], state["values"], (last - (last - slots) % self.config.past).float())
         before, time = state["latents"][:, None], state["frames"][:, None].float()
         return Around(led[:, None], time, before, _after_the_first(time, before), mask, past)
 
