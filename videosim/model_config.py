@@ -22,7 +22,7 @@ class TokenizerConfig:
 class ConvTokenizerConfig(TokenizerConfig):
     """Strided convolutions to a grid of continuous tokens bounded by tanh, and to the places of keypoints."""
 
-    kind: str = "conv"  # conv or fsq; another kind brings its own settings
+    kind: str = "conv"  # conv, kl or fsq; another kind brings its own settings
     channels: int = 8  # numbers per token
     keypoints: int = 16  # places in the picture, two numbers each, that follow the grid as further tokens
     widths: list[int] = field(default_factory=lambda: [16, 32, 48, 64])  # channels after each halving of the frame
@@ -34,9 +34,17 @@ class ConvTokenizerConfig(TokenizerConfig):
 class FsqTokenizerConfig(ConvTokenizerConfig):
     """The same network with every number rounded to one of a few values: discrete tokens."""
 
-    kind: str = "fsq"  # conv or fsq; another kind brings its own settings
+    kind: str = "fsq"  # conv, kl or fsq; another kind brings its own settings
     keypoints: int = 0  # rounded, a place is no finer than a cell
     levels: int = 15  # values that a number may take
+
+
+@dataclass
+class KlTokenizerConfig(ConvTokenizerConfig):
+    """The same network, not bounded: a Gaussian posterior for every number, whose mean is the token."""
+
+    kind: str = "kl"  # conv, kl or fsq; another kind brings its own settings
+    kl_weight: float = 1e-3  # loss weight of a number's mean divergence from the unit Gaussian, in nats
 
 
 @dataclass
@@ -120,7 +128,7 @@ class ModelConfig:
     embodiments: int = 1  # kinds of body that share the model, each with an embedding of its own
 
 
-_CONFIGS = (ConvTokenizerConfig, FsqTokenizerConfig, RecurrentConfig, FlowConfig, MaskedConfig)
+_CONFIGS = (ConvTokenizerConfig, FsqTokenizerConfig, KlTokenizerConfig, RecurrentConfig, FlowConfig, MaskedConfig)
 KINDS: dict[str, type] = {config.kind: config for config in _CONFIGS}
 
 
