@@ -23,10 +23,10 @@ from videosim.agents.gap_report import interval
 from videosim.agents.open_loop import draw_starts
 from videosim.agents.policy import Policy
 from videosim.calibration import LEAST, Doubts, reliability, risk_coverage
-from videosim.checkpoint import ASSETS, amend_card, load_checkpoint
+from videosim.checkpoint import ASSETS, amend_card
 from videosim.config import CalibrateConfig, WorldConfig
 from videosim.envs.observations import TrueState
-from videosim.envs.twin import check_world, world_of
+from videosim.envs.twin import load_with_physics
 from videosim.errors import VideoSimError
 from videosim.metrics import STATE_ERROR_LIMIT, normalised_error, state_error
 from videosim.report import Report, Table, verdict, write_report
@@ -64,13 +64,11 @@ def main(cfg: CalibrateConfig, run: Run) -> None:
             f"a calibration needs {LEAST} episodes and starts and a horizon and context of 1 or more; "
             f"got {cfg.episodes}, {cfg.starts}, {cfg.horizon} and {cfg.context}"
         )
-    model = load_checkpoint(cfg.checkpoint)
+    model, world = load_with_physics(cfg.checkpoint)
     folder = model.folder
     assert folder is not None
     if cfg.write and ASSETS.resolve() in folder.resolve().parents:
         raise VideoSimError(f"the bundled model {folder.name!r} is not changed; copy its folder and name the copy")
-    world = world_of(model.spec)
-    check_world(model, world)
     policy = _policy(cfg, model, world, run)
     rng = np.random.default_rng([cfg.seed, 41])
     episodes = fresh_episodes(world, cfg.held_out_frames, run)

@@ -10,9 +10,8 @@ from videosim.agents.gap_figures import arm_figures
 from videosim.agents.gap_report import ARMS, LABELS, arm_rows, interval, training_curves
 from videosim.agents.places import model_frames
 from videosim.agents.scoring import score_arms, score_random
-from videosim.checkpoint import load_checkpoint
 from videosim.config import DemoConfig
-from videosim.envs.twin import check_world, world_of
+from videosim.envs.twin import load_with_physics
 from videosim.envs.worlds import COLUMNS, SCORED_BY_SUCCESS
 from videosim.errors import VideoSimError
 from videosim.report import Report, Table, write_report
@@ -30,9 +29,7 @@ def main(cfg: DemoConfig, run: Run) -> None:
         raise VideoSimError(
             f"episodes and random_episodes must be at least 1; got {cfg.episodes} and {cfg.random_episodes}"
         )
-    model = load_checkpoint(cfg.checkpoint)
-    world = world_of(model.spec)
-    check_world(model, world)
+    model, world = load_with_physics(cfg.checkpoint)
     run.say(f"{model.spec.name}: training in imagination, {cfg.agent.steps:,} steps; MuJoCo is not touched")
     arms = train_arms(model, world, cfg.agent, ["imagination"], [cfg.seed], run.folder / "arms", run)
     with run.progress(1, f"trying it in MuJoCo, {cfg.episodes} episodes", "policies") as bar:

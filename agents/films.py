@@ -14,10 +14,8 @@ from videosim.config import WorldConfig
 from videosim.envs.dream import TERMINATED_ABOVE
 from videosim.envs.observations import scaled
 from videosim.envs.physics import PhysicsEnv
-from videosim.report import Film
-from videosim.run import write_atomically
 from videosim.simulator import Simulator
-from videosim.video import comparison, mp4_bytes, side_by_side
+from videosim.video import Film, comparison, side_by_side
 from videosim.world_model import WorldModel
 
 OPEN_LOOP_NOTE = (
@@ -102,13 +100,13 @@ def imagination_films(
         captions = [f"{t * dt_s:.1f} s   return {value:.0f}" for t, value in enumerate(total)]
         film = comparison(frames, dream_under(model, frames[0], actions), captions)
         title = f"Trained in imagination, in physics: {name} episode, return {rewards.sum():.4g}"
-        films.append(_keep(folder / f"{name}.mp4", title, film, dt_s, OPEN_LOOP_NOTE))
+        films.append(Film.kept(folder / f"{name}.mp4", title, film, 1.0 / dt_s, OPEN_LOOP_NOTE))
     policy, episode = picked["median"]
     real, rewards = replay(world, seed + episode, scored[policy].actions[episode])
     dreamed, promised = dream_with(model, policies[policy], real[0])
     film = _beside({"policy in MuJoCo": real, "policy in its dream": dreamed}, dt_s)
     title = f"The median start, each world by itself: return {rewards.sum():.4g}, dreamed {promised.sum():.4g}"
-    return [*films, _keep(folder / "closed-loop.mp4", title, film, dt_s, CLOSED_NOTE)]
+    return [*films, Film.kept(folder / "closed-loop.mp4", title, film, 1.0 / dt_s, CLOSED_NOTE)]
 
 
 def physics_film(
@@ -121,7 +119,8 @@ def physics_film(
         panels[f"from {arm}"], rewards = replay(world, seed + episode, members[policy].actions[episode])
         said.append(f"{arm} {rewards.sum():.4g}")
     title = f"In MuJoCo, by where the policy was trained: returns {', '.join(said)}"
-    return _keep(folder / "physics.mp4", title, _beside(panels, model.spec.dt_s), model.spec.dt_s, PHYSICS_NOTE)
+    film = _beside(panels, model.spec.dt_s)
+    return Film.kept(folder / "physics.mp4", title, film, 1.0 / model.spec.dt_s, PHYSICS_NOTE)
 
 
 def _beside(panels: Mapping[str, np.ndarray], dt_s: float) -> np.ndarray:
@@ -136,9 +135,3 @@ def _begin(model: WorldModel, first: np.ndarray) -> Simulator:
     latents = model.encode(torch.as_tensor(first)[None])[:, None]
     simulator.reset([0], [0], latents, latents.new_zeros(1, 0, model.spec.action.size))
     return simulator
-
-
-def _keep(path: Path, title: str, film: np.ndarray, dt_s: float, note: str) -> Film:
-    content = mp4_bytes(film, 1.0 / dt_s)
-    write_atomically(path, content)
-    return Film(title, content, note)

@@ -22,14 +22,14 @@ from videosim.agents.learn import PLACES
 from videosim.agents.open_loop import OpenLoop, open_loop
 from videosim.agents.places import model_frames
 from videosim.agents.scoring import Scored, returns, score_arms, score_random
-from videosim.checkpoint import load_checkpoint
 from videosim.config import GapConfig, WorldConfig
-from videosim.envs.twin import check_world, world_of
+from videosim.envs.twin import load_with_physics
 from videosim.envs.worlds import COLUMNS, SCORED_BY_SUCCESS
 from videosim.errors import VideoSimError
-from videosim.report import Film, Report, write_report
+from videosim.report import Report, write_report
 from videosim.run import Run
 from videosim.statistics import Estimate, pearson
+from videosim.video import Film
 from videosim.world_model import WorldModel
 
 
@@ -39,9 +39,7 @@ def main(cfg: GapConfig, run: Run) -> None:
     Raises VideoSimError on a checkpoint that cannot be read, bad settings, or physics that is not the model's.
     """
     _check(cfg)
-    model = load_checkpoint(cfg.checkpoint)
-    world = world_of(model.spec)
-    check_world(model, world)
+    model, world = load_with_physics(cfg.checkpoint)
     run.seeds = [cfg.seed + i for i in range(cfg.seeds)]
     rng = np.random.default_rng([cfg.seed, 23])
 

@@ -18,9 +18,8 @@ from videosim.agents.gap_report import ARMS, interval
 from videosim.agents.learn import PLACES
 from videosim.agents.places import STARTS
 from videosim.agents.scoring import Scored, returns, score_arms
-from videosim.checkpoint import load_checkpoint
 from videosim.config import HorizonsConfig
-from videosim.envs.twin import check_world, world_of
+from videosim.envs.twin import load_with_physics
 from videosim.errors import VideoSimError
 from videosim.report import Report, Table, write_report
 from videosim.run import Run
@@ -39,9 +38,7 @@ def main(cfg: HorizonsConfig, run: Run) -> None:
     unknown = [arm for arm in cfg.arms if arm not in FRAGMENTS]
     if unknown or not cfg.arms:
         raise VideoSimError(f"arms holds any of {', '.join(FRAGMENTS)}; got {', '.join(cfg.arms) or 'none'}")
-    model = load_checkpoint(cfg.checkpoint)
-    world = world_of(model.spec)
-    check_world(model, world)
+    model, world = load_with_physics(cfg.checkpoint)
     run.seeds = [cfg.seed + i for i in range(cfg.seeds)]
     scored: dict[tuple[str, int], list[Scored]] = {}
     lengths = sorted(set(cfg.horizons))

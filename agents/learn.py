@@ -131,7 +131,9 @@ def learn(
     cfg = found.agent(model, cfg)
     bar.total = cfg.steps
     if isinstance(found, Experience):
-        policy, curve = _reinforced(found, model, world, cfg, seed, folder, bar, enough, callbacks)
+        torch.manual_seed(seed)
+        about = {"place": found.name, "agent": to_dict(cfg), "seed": seed}
+        policy, curve = _reinforced(found.env(model, world, cfg, seed), cfg, about, folder, bar, enough, callbacks)
     else:
         policy, curve = found.clone(model, cfg, seed, data, bar), []
     policy.save(folder)
@@ -149,20 +151,10 @@ def place_of(name: str) -> Experience | BehaviourCloning:
 
 
 def _reinforced(
-    place: Experience,
-    model: WorldModel,
-    world: WorldConfig,
-    cfg: AgentConfig,
-    seed: int,
-    folder: Path,
-    bar: Bar,
-    enough: float,
+    env: VecEnv, cfg: AgentConfig, about: dict[str, Any], folder: Path, bar: Bar, enough: float,
     callbacks: Sequence[BaseCallback],
-) -> tuple[Policy, Curve]:
-    torch.manual_seed(seed)
-    about = {"place": place.name, "agent": to_dict(cfg), "seed": seed}
-    env = place.env(model, world, cfg, seed)
-    threads = torch.get_num_threads()
+) -> tuple[Policy, Curve]:  # fmt: skip
+    seed, threads = about["seed"], torch.get_num_threads()
     torch.set_num_threads(1)  # layers this small are done before a second thread has woken
     try:
         algorithm = build_algorithm(cfg, env, seed)

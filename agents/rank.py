@@ -20,10 +20,9 @@ from videosim.agents.evaluate import Act, in_imagination, in_physics, random_pol
 from videosim.agents.population import Member, families, train_family
 from videosim.agents.scoring import returns, score_arm, score_random
 from videosim.audits.verdict import INCONCLUSIVE, Bar
-from videosim.checkpoint import load_checkpoint
 from videosim.config import RankConfig, WorldConfig
 from videosim.envs.observations import TrueState
-from videosim.envs.twin import check_world, world_of
+from videosim.envs.twin import load_with_physics
 from videosim.errors import VideoSimError
 from videosim.ranking import LEAST, largest_hole, policies_needed, ranking
 from videosim.report import Report, Table, write_report
@@ -65,9 +64,7 @@ def main(cfg: RankConfig, run: Run) -> None:
             f"a ranking needs {LEAST} policies on the true state and 2 episodes of each; "
             f"got state_policies={cfg.state_policies}, latent_policies={cfg.latent_policies}, episodes={cfg.episodes}"
         )
-    model = load_checkpoint(cfg.checkpoint)
-    world = world_of(model.spec)
-    check_world(model, world)
+    model, world = load_with_physics(cfg.checkpoint)
     run.seeds = [cfg.seed + i for i in range(max(cfg.state_policies, cfg.latent_policies))]
     members: list[Member] = []
     for family in families(cfg.state_policies, cfg.latent_policies):

@@ -12,6 +12,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from videosim.checkpoint import load_checkpoint
 from videosim.config import WorldConfig
 from videosim.envs.physics import PhysicsEnv, load_world
 from videosim.envs.video_sim import DEFAULT_CHECKPOINT, VideoSimEnv
@@ -105,6 +106,15 @@ class VideoSimTwinEnv(gymnasium.Env):
         if self.pixels:
             gap["pixels"] = float(psnr(self.dream.render(), self.physics.render()))
         return {"gap": gap, "physics": {"state": true, "reward": true_reward, "terminated": true_end}}
+
+
+def load_with_physics(checkpoint: str) -> tuple[WorldModel, WorldConfig]:
+    """The model of a checkpoint, and the physics it was trained on. Raises VideoSimError where either cannot be had,
+    or they are not of one world."""
+    model = load_checkpoint(checkpoint)
+    world = world_of(model.spec)
+    check_world(model, world)
+    return model, world
 
 
 def world_of(spec: WorldSpec, world: WorldConfig | str | None = None) -> WorldConfig:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from cores import awaken
@@ -30,6 +32,7 @@ TINY_CORES = {
     "recurrent": RecurrentConfig(memory=16, hidden=16),
     "flow": FlowConfig(**SMALL, steps=2),
     "masked": MaskedConfig(**SMALL, steps=2, temperature=1.0),
+    "windows": FlowConfig(**SMALL, steps=2, attention="windows", span=2),
 }
 
 
@@ -98,6 +101,36 @@ def tiny_model(kind: str) -> WorldModel:
 def make_model(kind: str) -> Callable[..., WorldModel]:
     """``make_tiny_model``, for tests that need several models or another world."""
     return partial(make_tiny_model, kind=kind)
+
+
+@pytest.fixture
+def swingup_model(make_model: Callable[..., WorldModel]) -> WorldModel:
+    """One that knows nothing of the world it is of; its clips hold a physics state to begin from."""
+    from videosim.envs.physics import PhysicsEnv
+
+    env = PhysicsEnv("cartpole-swingup")
+    env.reset(seed=0)
+    physics = torch.as_tensor(np.tile(env.save(), (CONTEXTS, 1)))
+    env.close()
+    return make_model(spec=env.world_spec, physics=physics)
+
+
+@pytest.fixture(scope="module")
+def exam(scene: Any) -> Iterator[Any]:
+    """The small examination of the ``scene`` that a module names by a fixture of its own."""
+    from videosim.audits.exam import Exam
+
+    made = Exam(scene, "smoke")
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def report(exam: Any) -> Callable[[str], Any]:
+    """A control's report; each is examined once."""
+    from videosim.audits.matrix import examine_control
+
+    return cache(lambda control: examine_control(exam, control))
 
 
 @pytest.fixture(scope="session")

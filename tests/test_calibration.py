@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +28,6 @@ from videosim.calibration import (
 )
 from videosim.checkpoint import amend_card, load_checkpoint, save_checkpoint
 from videosim.config import AgentConfig, CalibrateConfig
-from videosim.envs.physics import PhysicsEnv
 from videosim.errors import VideoSimError
 from videosim.run import Run
 from videosim.types import Episode
@@ -164,12 +161,8 @@ def test_every_figure_is_named_by_its_source(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.slow
-def test_the_whole_calibration_of_a_model_that_knows_nothing(make_model: Callable[..., Any], tmp_path: Path) -> None:
-    env = PhysicsEnv("cartpole-swingup")
-    env.reset(seed=0)
-    model = make_model(spec=env.world_spec, physics=torch.as_tensor(np.tile(env.save(), (6, 1))))
-    env.close()
-    save_checkpoint(tmp_path / "checkpoint", model, {"Uncertainty": {"threshold": 9.0}})
+def test_the_whole_calibration_of_a_model_that_knows_nothing(swingup_model: WorldModel, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "checkpoint", swingup_model, {"Uncertainty": {"threshold": 9.0}})
     agent = AgentConfig(steps=64, envs=4, rollout=16, batch=32, epochs=1, hidden=[8], imagined_horizon=10)
     cfg = CalibrateConfig(
         checkpoint=str(tmp_path / "checkpoint"), agent=agent, cache=str(tmp_path / "arms"), episodes=4, starts=4,

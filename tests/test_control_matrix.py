@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from functools import cache
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from videosim.audits import identity
 from videosim.audits.catalogue import SCENES
 from videosim.audits.exam import Exam
-from videosim.audits.matrix import examine_control, score
+from videosim.audits.matrix import score
 from videosim.audits.severity import LADDERS, RANKED, climb
 from videosim.audits.verdict import FAIL, INCONCLUSIVE, PASS
 from videosim.audits.world import DreamWorld, PhysicsWorld
@@ -22,16 +21,8 @@ PUSH = SCENES["push"]
 
 
 @pytest.fixture(scope="module")
-def exam():
-    made = Exam(PUSH, "smoke")
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def report(exam):
-    """A control's report; each is examined once."""
-    return cache(lambda control: examine_control(exam, control))
+def scene():
+    return PUSH
 
 
 @pytest.mark.parametrize("control", PUSH.expected())

@@ -143,6 +143,9 @@ def test_every_control_says_what_is_broken_and_which_audit_sees_it():
         ("codec", "write control:codec@<checkpoint>"),
         ("lag2@model", "and no other, names a model"),
         ("lag-2", "there is no control"),
+        ("driving.swap", "no control 'driving.swap'; choose attenuated, blind"),
+        ("sailing.oracle", "no controls of a scene 'sailing'; choose push, driving"),
+        ("straight_slow", "no control 'straight_slow'"),
     ],
 )
 def test_bad_names(name, sentence):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from cores import ACTION, KINDS, LAYOUT, SENSORS, clip_of, untrained
+from cores import ACTION, CONFIGS, LAYOUT, SENSORS, clip_of, untrained
 
 from videosim.dynamics import Dynamics, build_dynamics
 from videosim.errors import VideoSimError
@@ -14,7 +14,7 @@ from videosim.model_config import DynamicsConfig
 STEPS = 5
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=CONFIGS)
 def kind(request: pytest.FixtureRequest) -> str:
     return request.param
 

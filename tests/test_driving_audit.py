@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import cache
 
 import numpy as np
 import pytest
@@ -13,9 +12,8 @@ from hypothesis import strategies as st
 from videosim.audits.catalogue import SCENES
 from videosim.audits.driving_instrument import r2, slope
 from videosim.audits.driving_truth import CONTEXT, MANOEUVRES, SECONDS, path
-from videosim.audits.exam import Exam
 from videosim.audits.manoeuvres import LAG, draw_crossroads, gain, identified, latency
-from videosim.audits.matrix import examine_control, score
+from videosim.audits.matrix import score
 from videosim.audits.verdict import FAIL, PASS
 from videosim.audits.world import DreamWorld, PhysicsWorld
 from videosim.envs.physics import PhysicsEnv
@@ -88,15 +86,8 @@ def test_manoeuvres_are_identified_by_the_nearest_truth_and_one_answer_to_all_is
 
 
 @pytest.fixture(scope="module")
-def exam():
-    made = Exam(DRIVING, "smoke")
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def report(exam):
-    return cache(lambda control: examine_control(exam, control))
+def scene():
+    return DRIVING
 
 
 def test_the_truth_is_physics_and_its_starts_are_unlike(exam):

@@ -8,7 +8,6 @@ from rollout import same, trace
 
 from videosim.envs.controls import ZOOS
 from videosim.envs.physics import PhysicsEnv
-from videosim.errors import VideoSimError
 
 NAMES = [name for name in ZOOS["driving"] if name != "codec"]
 SEED = 2**32 + 5
@@ -79,16 +78,3 @@ def test_straight_and_slow_whatever_is_asked(begun):
     for asked in ([1.0, 1.0], [-1.0, -1.0]):
         sensors = told("control:driving.straight_slow", begun, np.tile(np.array(asked, np.float32), (60, 1)))
         assert sensors[speed] == pytest.approx(3.0, abs=0.3) and abs(sensors[yaw_rate]) < 0.01
-
-
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("driving.swap", "no control 'driving.swap'; choose attenuated, blind"),
-        ("sailing.oracle", "no controls of a scene 'sailing'; choose push, driving"),
-        ("straight_slow", "no control 'straight_slow'"),
-    ],
-)
-def test_a_control_that_a_scene_does_not_have_is_named(name, said):
-    with pytest.raises(VideoSimError, match=said):
-        PhysicsEnv(f"control:{name}")

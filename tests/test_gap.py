@@ -4,7 +4,6 @@ nothing (slow)."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -267,14 +266,8 @@ def test_frames_come_from_the_card(tiny_model: WorldModel) -> None:
 
 
 @pytest.mark.slow
-def test_the_whole_comparison_on_a_model_that_knows_nothing(
-    make_model: Callable[..., WorldModel], tmp_path: Path
-) -> None:
-    env = PhysicsEnv("cartpole-swingup")
-    env.reset(seed=0)
-    physics = torch.as_tensor(np.tile(env.save(), (6, 1)))
-    model = make_model(spec=env.world_spec, physics=physics)
-    save_checkpoint(tmp_path / "checkpoint", model, {"Data": {"frames": 123}})
+def test_the_whole_comparison_on_a_model_that_knows_nothing(swingup_model: WorldModel, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "checkpoint", swingup_model, {"Data": {"frames": 123}})
     agent = AgentConfig(steps=64, envs=4, rollout=16, batch=32, epochs=1, hidden=[8], imagined_horizon=10)
     cfg = GapConfig(
         checkpoint=str(tmp_path / "checkpoint"), agent=agent, arms=["imagination", "physics"], seeds=1, episodes=3,

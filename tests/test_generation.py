@@ -217,7 +217,7 @@ def test_only_distances_count_and_time_comes_round() -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("kind", GENERATIVE)
+@pytest.mark.parametrize("kind", [*GENERATIVE, "windows"])
 def test_a_cached_step_is_the_pass_of_training(kind: str) -> None:
     """Step by step, through a ring that forgets, against the whole window at once."""
     steps = 9
@@ -235,7 +235,7 @@ def test_a_cached_step_is_the_pass_of_training(kind: str) -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("kind", GENERATIVE)
+@pytest.mark.parametrize("kind", [*GENERATIVE, "windows"])
 def test_training_asks_what_a_step_asks(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The network that training corrects and the one that a step follows give the same answer to the same question."""
     core, steps = untrained(kind, dropped=0.0), 7

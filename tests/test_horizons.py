@@ -39,9 +39,7 @@ def test_the_curve_is_of_the_lengths_asked(tiny_model: WorldModel, tmp_path: Pat
 
         return {place: [scored(arm) for arm in members] for place, members in arms.items()}
 
-    monkeypatch.setattr(horizons, "load_checkpoint", lambda name: tiny_model)
-    monkeypatch.setattr(horizons, "world_of", lambda spec: WorldConfig(name="tiny"))
-    monkeypatch.setattr(horizons, "check_world", lambda model, world: None)
+    monkeypatch.setattr(horizons, "load_with_physics", lambda name: (tiny_model, WorldConfig(name="tiny")))
     monkeypatch.setattr(horizons, "train_arms", train_arms)
     monkeypatch.setattr(horizons, "score_arms", score_arms)
     cfg = HorizonsConfig(checkpoint="x", horizons=[15, 5], arms=["imagination", "imagination-by-physics"], seeds=2)

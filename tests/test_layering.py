@@ -41,7 +41,7 @@ LAYERS = [
     },
     {"footage", "outline", "presets", "sheet"},
     {"verbs"},
-    {"transformer", "patches", "paths", "whole_clips", "text"},
+    {"transformer", "windows", "patches", "paths", "whole_clips", "text"},
     {"around"},
     {"dynamics", "heads", "painter"},
     {"recurrent", "flow", "masked", "spacetime"},

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from sum_world import MODEL, SPEC
 
 from videosim.agents.arms import arm_key
@@ -118,15 +115,12 @@ def test_cloning_does_what_was_done(data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_every_place_trains(make_model: Callable[..., Any], tmp_path: Path) -> None:
-    env = PhysicsEnv("cartpole-swingup")
-    env.reset(seed=0)
-    model = make_model(spec=env.world_spec, physics=torch.as_tensor(np.tile(env.save(), (6, 1))))
-    env.close()
-    model.card = {"Data": {"frames": 64}}
+def test_every_place_trains(swingup_model: WorldModel, tmp_path: Path) -> None:
+    world = load_world("cartpole-swingup")
+    swingup_model.card = {"Data": {"frames": 64}}
     with Run("agent", {}, tmp_path / "run") as run:
         for place in PLACES:
             if place != "behaviour-cloning":
                 with run.progress(1, place) as bar:
-                    policy = learn(place, model, load_world("cartpole-swingup"), AGENT, 0, tmp_path / place, bar)
+                    policy = learn(place, swingup_model, world, AGENT, 0, tmp_path / place, bar)
                 assert policy.mode == "state"

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from videosim.agents import rank
 from videosim.agents.learn import learn
 from videosim.agents.rank import BARS, CONTROLS, main, verdicts
 from videosim.checkpoint import save_checkpoint
 from videosim.config import AgentConfig, RankConfig
-from videosim.envs.physics import PhysicsEnv, load_world
+from videosim.envs.physics import load_world
 from videosim.errors import VideoSimError
 from videosim.run import Run
 from videosim.world_model import WorldModel
@@ -69,14 +68,10 @@ def test_a_training_stops_when_it_has_come_far_enough(make_model: Callable[..., 
 
 @pytest.mark.slow
 def test_the_whole_ranking_of_a_model_that_knows_nothing(
-    make_model: Callable[..., WorldModel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    swingup_model: WorldModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rank, "_references", lambda *_: (0.0, 100.0))  # so short a training has learned nothing
-    env = PhysicsEnv("cartpole-swingup")
-    env.reset(seed=0)
-    model = make_model(spec=env.world_spec, physics=torch.as_tensor(np.tile(env.save(), (6, 1))))
-    env.close()
-    save_checkpoint(tmp_path / "checkpoint", model, {})
+    save_checkpoint(tmp_path / "checkpoint", swingup_model, {})
     agent = AgentConfig(steps=2000, envs=4, rollout=16, batch=32, epochs=1, hidden=[8], imagined_horizon=10)
     cfg = RankConfig(
         checkpoint=str(tmp_path / "checkpoint"), agent=agent, state_policies=4, latent_policies=1, episodes=3,

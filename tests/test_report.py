@@ -17,8 +17,8 @@ from PIL import Image
 
 from videosim.errors import VideoSimError
 from videosim.plots import svg
-from videosim.report import Film, Report, Table, render, verdict, write_report
-from videosim.video import comparison, difference, gif_bytes, mp4_bytes, side_by_side, webp_bytes, write_film
+from videosim.report import Report, Table, render, verdict, write_report
+from videosim.video import Film, comparison, difference, gif_bytes, mp4_bytes, side_by_side, webp_bytes, write_film
 
 STEPS = 40
 

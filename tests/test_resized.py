@@ -28,7 +28,7 @@ from videosim.verbs import VERBS, Wish, find_verb
 from videosim.world_model import WorldModel
 
 WIDE, HIGH = FrameSpec(48, 80), FrameSpec(80, 48)
-WHOLE = ("flow", "masked")
+WHOLE = ("flow", "masked", "windows")
 
 
 def test_its_own_size_is_itself() -> None:

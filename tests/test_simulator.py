@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-from cores import KINDS
+from cores import CONFIGS
 
 from videosim.errors import VideoSimError
 from videosim.simulator import Simulator
 from videosim.world_model import WorldModel
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=CONFIGS)
 def kind(request: pytest.FixtureRequest) -> str:
     """Every test here holds for every kind of dynamics."""
     return request.param

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from videosim.agents.stress import main, stress_figures
 from videosim.checkpoint import save_checkpoint
@@ -17,6 +14,7 @@ from videosim.config import AgentConfig, StressConfig
 from videosim.envs.physics import PhysicsEnv, load_world
 from videosim.errors import VideoSimError
 from videosim.run import Run
+from videosim.world_model import WorldModel
 
 
 def trace(name: str, actions: np.ndarray) -> np.ndarray:
@@ -80,12 +78,8 @@ def test_harms_are_paired_and_compared() -> None:
 
 
 @pytest.mark.slow
-def test_the_whole_comparison_on_a_model_that_knows_nothing(make_model: Callable[..., Any], tmp_path: Path) -> None:
-    env = PhysicsEnv("cartpole-swingup")
-    env.reset(seed=0)
-    model = make_model(spec=env.world_spec, physics=torch.as_tensor(np.tile(env.save(), (6, 1))))
-    env.close()
-    save_checkpoint(tmp_path / "checkpoint", model, {})
+def test_the_whole_comparison_on_a_model_that_knows_nothing(swingup_model: WorldModel, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "checkpoint", swingup_model, {})
     agent = AgentConfig(steps=64, envs=4, rollout=16, batch=32, epochs=1, hidden=[8], imagined_horizon=10)
     cfg = StressConfig(
         checkpoint=str(tmp_path / "checkpoint"), agent=agent, perturbations=["mass2", "delay1"], seeds=1, episodes=2,

@@ -27,5 +27,5 @@ class Around:
 
     def of(self, rows: Tensor) -> Around:
         """The same for some rows; for a mask and a time that all rows share."""
-        past = None if self.past is None else (self.past[0][rows], self.past[1][rows])
+        past = None if self.past is None else self.past.of(rows)
         return replace(self, led=self.led[rows], before=self.before[rows], shown=self.shown[rows], past=past)

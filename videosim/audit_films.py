@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from videosim.report import Film
-from videosim.run import write_atomically
-from videosim.video import SCALE, difference, mp4_bytes, side_by_side
+from videosim.video import SCALE, Film, difference, side_by_side
 
 if TYPE_CHECKING:
     from videosim.audits.audit import Bench
@@ -69,9 +67,10 @@ class Set:
     details: Mapping[str, Any]
     folder: Path
 
-    @property
-    def fps(self) -> float:
-        return 1.0 / self.world.spec.dt_s
+    def film(self, place: str, said: str, frames: np.ndarray, note: str, every: int = 1) -> Film:
+        """Of ``every`` so many frames uint8 (T, H, W, 3), and ``<place>.mp4``."""
+        fps = 1.0 / (self.world.spec.dt_s * every)
+        return Film.kept(self.folder / f"{place}.mp4", f"{self.name}, {said}", frames, fps, note, narrow=True)
 
 
 def _breaks(given: Set) -> list[Film]:
@@ -80,7 +79,7 @@ def _breaks(given: Set) -> list[Film]:
     from videosim.audits.identity import draw_case
     from videosim.audits.world import film
 
-    bench, name, model, world, fps = given.bench, given.name, given.model, given.world, given.fps
+    bench, model, world = given.bench, given.model, given.world
     breaks: Sequence[Mapping[str, Any] | None] = given.details.get("breaks", [])
     films: list[Film] = []
     if not breaks:
@@ -94,8 +93,8 @@ def _breaks(given: Set) -> list[Film]:
             None if broke is None else int(broke["frame"]),
         )
         said = f"{broke['kind']} of {broke['name']} at frame {broke['frame']}" if broke else "no break"
-        title = f"{name}, {place} of {len(breaks)} episodes by first break: {said}"
-        films.append(_keep(given.folder / f"{place}.mp4", title, shown, fps, "" if films else NOTE))
+        said = f"{place} of {len(breaks)} episodes by first break: {said}"
+        films.append(given.film(place, said, shown, "" if films else NOTE))
     return films
 
 
@@ -104,8 +103,7 @@ def _branches(given: Set) -> list[Film]:
 
     judged = given.bench.bars.sizes["intervention_frames"]
     grid = branch_film(given.bench.reader, given.world, first_fork(given.bench), judged)
-    title, note = f"{given.name}, four futures of one state", BRANCHES_NOTE.format(judged)
-    return [_keep(given.folder / "branches.mp4", title, grid, given.fps, note)]
+    return [given.film("branches", "four futures of one state", grid, BRANCHES_NOTE.format(judged))]
 
 
 def _manoeuvres(given: Set) -> list[Film]:
@@ -116,8 +114,7 @@ def _manoeuvres(given: Set) -> list[Film]:
     here = given.bench.once(draw_crossroads)[0][0]
     shown = [answer(given.world, here.start, true.actions).frames for true in here.drives]
     grid = manoeuvre_film([true.frames for true in here.drives], shown)
-    title = f"{given.name}, five manoeuvres from one start"
-    return [_keep(given.folder / "manoeuvres.mp4", title, grid, given.fps / STRIDE, MANOEUVRES_NOTE)]
+    return [given.film("manoeuvres", "five manoeuvres from one start", grid, MANOEUVRES_NOTE, STRIDE)]
 
 
 def manoeuvre_film(truth: Sequence[np.ndarray], shown: Sequence[np.ndarray]) -> np.ndarray:
@@ -191,13 +188,7 @@ def _told(given: Set) -> list[Film]:
         "told otherwise": film(given.world, clip.start, other.actions),
     }
     grid = side_by_side(shown, [f"frame {t}" for t in range(len(clip.frames))])
-    return [_keep(given.folder / "told.mp4", f"{given.name}, a clip of the log", grid, given.fps, TOLD_NOTE)]
+    return [given.film("told", "a clip of the log", grid, TOLD_NOTE)]
 
 
 SHOOTS: Mapping[str, Callable[[Set], list[Film]]] = {"A1": _breaks, "A3": _branches, "A17": _manoeuvres, "A19": _told}
-
-
-def _keep(path: Path, title: str, film: np.ndarray, fps: float, note: str) -> Film:
-    content = mp4_bytes(film, fps)
-    write_atomically(path, content)
-    return Film(title, content, note, narrow=True)

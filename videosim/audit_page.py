@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from videosim.audit_plots import plots
 from videosim.audit_tables import COSTS, costs, in_order, notes
-from videosim.report import VERDICTS, Badge, Film, Report, Table
+from videosim.report import VERDICTS, Badge, Report, Table, number
+from videosim.video import Film
 
 if TYPE_CHECKING:
     from videosim.audits.ledger import Entry
@@ -146,7 +147,7 @@ def _rows(report: Mapping[str, Any], audit: str, bars: Bars) -> list[tuple[Any, 
     rows: list[tuple[Any, ...]] = []
     for metric, found in report["audits"][audit]["metrics"].items():
         badge = Badge(found["verdict"], VERDICTS[found["verdict"]])
-        interval = f"{_short(found['low'])} to {_short(found['high'])}"
+        interval = f"{number(found['low'])} to {number(found['high'])}"
         bar = words(bars.audits[audit][metric])
         name = f"{audit} {metric.replace('_', ' ')}"
         rows.append((name, bar, found["value"], interval, found["n"], badge, found.get("n_wanted")))
@@ -168,7 +169,7 @@ def _differences(measured: Mapping[str, Any], models: Sequence[str]) -> list[Tab
         (
             f"{audit} {metric.replace('_', ' ')}",
             found["value"],
-            f"{_short(found['low'])} to {_short(found['high'])}",
+            f"{number(found['low'])} to {number(found['high'])}",
             found["n"],
         )
         for audit, metrics in measured["differences"].items()
@@ -268,7 +269,3 @@ def _labels(bars: Bars) -> dict[str, str]:
     }
     sizes: dict[str, Any] = defaultdict(str, bars.sizes)
     return {figure.format_map(sizes): said.format_map(sizes) for figure, said in words.items()}
-
-
-def _short(number: float | None) -> str:
-    return "–" if number is None else f"{number:.3g}"

@@ -16,8 +16,9 @@ from videosim.audit_page import page
 from videosim.audit_tables import show, verdicts
 from videosim.config import AuditConfig, LedgerConfig
 from videosim.errors import VideoSimError
-from videosim.report import Film, write_report
+from videosim.report import write_report
 from videosim.run import Bar, Run, write_atomically
+from videosim.video import Film
 
 if TYPE_CHECKING:
     from videosim.audits.exam import Exam, Keep

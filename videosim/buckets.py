@@ -66,7 +66,7 @@ class Bucket:
     def tokenizer_lesson(self, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """As the model's own, but for the sensors: what reads them has the size of the model."""
         frames, backgrounds, sensors = self.train.pairs(self._drawn(1, self.cfg.tokenizer_batch, rng))
-        return self.view.tokenizer.loss(frames, backgrounds, sensors[:, :0])
+        return self.view.tokenizer.loss(frames, backgrounds, sensors[:, :0], rng)
 
     def clip_lesson(self, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         batch = self.train.windows(self._drawn(self.cfg.window, self.cfg.batch, rng), self.cfg.window)

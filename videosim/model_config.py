@@ -23,7 +23,7 @@ class TokenizerConfig:
 class ConvTokenizerConfig(TokenizerConfig):
     """Strided convolutions to a grid of continuous tokens bounded by tanh, and to the places of keypoints."""
 
-    kind: str = "conv"  # conv or fsq; another kind brings its own settings
+    kind: str = "conv"  # conv, kl or fsq; another kind brings its own settings
     channels: int = 8  # numbers per token
     keypoints: int = 16  # places in the picture, two numbers each, that follow the grid as further tokens
     widths: list[int] = field(default_factory=lambda: [16, 32, 48, 64])  # channels after each halving of the frame
@@ -35,9 +35,17 @@ class ConvTokenizerConfig(TokenizerConfig):
 class FsqTokenizerConfig(ConvTokenizerConfig):
     """The same network with every number rounded to one of a few values: discrete tokens."""
 
-    kind: str = "fsq"  # conv or fsq; another kind brings its own settings
+    kind: str = "fsq"  # conv, kl or fsq; another kind brings its own settings
     keypoints: int = 0  # rounded, a place is no finer than a cell
     levels: int = 15  # values that a number may take
+
+
+@dataclass
+class KlTokenizerConfig(ConvTokenizerConfig):
+    """The same network, not bounded: a Gaussian posterior for every number, whose mean is the token."""
+
+    kind: str = "kl"  # conv, kl or fsq; another kind brings its own settings
+    kl_weight: float = 1e-3  # loss weight of a number's mean divergence from the unit Gaussian, in nats
 
 
 @dataclass
@@ -109,6 +117,9 @@ class SpaceTimeConfig(DynamicsConfig):
     layers: int = 4  # blocks of attention
     heads: int = 4  # of each attention
     time_every: int = 2  # one block in so many has attention over time
+    attention: str = "frame"  # of all others: inside the frame, or inside windows with a 3-D convolution before them
+    window: int = 2  # tokens on a side of such a window
+    span: int = 4  # frames that it reaches over
     past: int = 16  # frames that a frame looks back on
     patch: int = 2  # cells on a side of the latents' grid that make one token
     registers: int = 2  # tokens of a frame without a place; the first sums it up
@@ -160,7 +171,15 @@ class ModelConfig:
 
 
 _TEXTS = (NoTextConfig, WordsConfig, WordLlamaConfig)
-_CONFIGS = (ConvTokenizerConfig, FsqTokenizerConfig, RecurrentConfig, FlowConfig, MaskedConfig, *_TEXTS)
+_CONFIGS = (
+    ConvTokenizerConfig,
+    FsqTokenizerConfig,
+    KlTokenizerConfig,
+    RecurrentConfig,
+    FlowConfig,
+    MaskedConfig,
+    *_TEXTS,
+)
 KINDS: dict[str, type] = {config.kind: config for config in _CONFIGS}
 
 

@@ -17,22 +17,11 @@ from typing import Any
 from videosim.errors import VideoSimError
 from videosim.plots import svg
 from videosim.run import plain, write_atomically
-from videosim.video import MAX_BYTES
+from videosim.video import MAX_BYTES, Film
 
 CARDS = 4  # figures shown large when the report names none
 LINE = 24  # letters from which a cell is prose
 VERDICTS = {"PASS": "pass", "FAIL": "fail", "INCONCLUSIVE": "open"}
-
-
-@dataclass
-class Film:
-    """A video under its title. ``mp4`` holds the file's bytes (H.264, at most ``video.MAX_BYTES``); ``narrow``: two may
-    stand beside each other where the page is wide."""
-
-    title: str
-    mp4: bytes
-    note: str = ""
-    narrow: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,7 +126,7 @@ def _cards(report: Report, figures: Mapping[str, Any]) -> str:
         mark = _badge(figure, report.bars[name]) if name in report.bars else ""
         cards.append(
             f"<div class=card><h3>{escape(_words(name, report.labels))}</h3>"
-            f"<p class=big>{_number(figure.get('value'))}{unit}</p>"
+            f"<p class=big>{_shown(figure.get('value'))}{unit}</p>"
             f"<p class=note>{below}</p>{mark}{_flag(figure)}</div>"
         )
     return f"<div class=cards>{''.join(cards)}</div>"
@@ -147,11 +136,11 @@ def _figures(report: Report, figures: Mapping[str, Any]) -> str:
     rows = []
     for name, figure in figures.items():
         bar = report.bars.get(name)
-        asked = "" if bar is None else f"≥ {_number(bar)} {_badge(figure, bar)}"
+        asked = "" if bar is None else f"≥ {_shown(bar)} {_badge(figure, bar)}"
         rows.append(
             f"<tr><th scope=row>{escape(_words(name, report.labels))}<code>{escape(name)}</code>{_flag(figure)}</th>"
-            f"<td>{_number(figure.get('value'))}</td><td>{_interval(figure) or '–'}</td>"
-            f"<td>{_number(figure.get('n'))}</td>"
+            f"<td>{_shown(figure.get('value'))}</td><td>{_interval(figure) or '–'}</td>"
+            f"<td>{_shown(figure.get('n'))}</td>"
             f"<td class=text>{escape(figure.get('unit') or '')}</td><td class=text>{asked}</td></tr>"
         )
     head = "".join(f"<th scope=col>{c}</th>" for c in ("figure", "value", "95 % interval", "n"))
@@ -165,7 +154,7 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], note: str) -> 
     body = ""
     for first, *rest in rows:
         cells = "".join(_cell(c, kind) for kind, c in zip(kinds[1:], rest, strict=True))
-        body += f"<tr><th scope=row>{_number(first)}</th>{cells}</tr>"
+        body += f"<tr><th scope=row>{_shown(first)}</th>{cells}</tr>"
     return _scrolling(head, body) + _note(note)
 
 
@@ -184,7 +173,7 @@ def _cell(value: Any, kind: str) -> str:
     if isinstance(value, Badge):
         below = f"<small>{escape(value.below)}</small>" if value.below else ""
         return f"<td class='said {value.kind}{' odd' if value.odd else ''}'><b>{escape(value.said)}</b>{below}</td>"
-    return f"<td{kind}>{_number(value)}</td>"
+    return f"<td{kind}>{_shown(value)}</td>"
 
 
 def _scrolling(head: str, body: str) -> str:
@@ -223,7 +212,7 @@ def _section(title: str, body: str, kind: str = "") -> str:
 
 def _badge(figure: Mapping[str, Any], bar: float) -> str:
     said = verdict(figure, bar)
-    return f"<span class='badge {VERDICTS[said]}'>{said} <span>bar {_number(bar)}</span></span>"
+    return f"<span class='badge {VERDICTS[said]}'>{said} <span>bar {_shown(bar)}</span></span>"
 
 
 def _flag(figure: Mapping[str, Any]) -> str:
@@ -237,19 +226,23 @@ def _note(text: str) -> str:
 def _interval(figure: Mapping[str, Any]) -> str:
     low, high = figure.get("low"), figure.get("high")
     if low is None or high is None:
-        return "" if low is None else f"{_number(low)} or more"
-    return f"{_number(low)} to {_number(high)}"
+        return "" if low is None else f"{_shown(low)} or more"
+    return f"{_shown(low)} to {_shown(high)}"
 
 
 def _words(name: str, labels: Mapping[str, str]) -> str:
     return labels.get(name) or name.replace("_", " ").capitalize()
 
 
-def _number(value: Any) -> str:
+def _shown(value: Any) -> str:
+    known = value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+    return number(value) if known else escape(str(value))
+
+
+def number(value: float | None) -> str:
+    """Three digits or more; a dash where there is none."""
     if value is None:
         return "–"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return escape(str(value))
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"
     return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}" if abs(value) >= 100 else f"{value:.3g}"

@@ -32,6 +32,7 @@ from videosim.text import TextEncoder, build_text
 from videosim.transformer import Past, SpaceTimeTransformer, causal
 from videosim.types import LatentLayout
 from videosim.whole_clips import drawn, heard, length, nearest
+from videosim.windows import Grid, inside
 
 
 def _mean(errors: Tensor, weights: Tensor) -> Tensor:
@@ -62,7 +63,10 @@ class SpaceTimeDynamics(Dynamics):
         self.size = nn.Embedding(path.sizes, width)
         self.action = nn.Linear(action_width, width)
         self.no_action = nn.Parameter(torch.zeros(width))  # before the first frame, and where a condition is dropped
-        self.transformer = SpaceTimeTransformer(width, config.layers, config.heads, config.time_every)
+        grid = Grid(self.patches.high, self.patches.wide, int(bool(layout.extra)))
+        self.transformer = SpaceTimeTransformer(
+            width, config.layers, config.heads, config.time_every, inside(config, grid)
+        )
         self.reader = network(width + 2 * size, width, linear(width, sensors))
         self.text = build_text(config.text, width)
         if self.text is not None and not config.joint:
@@ -125,9 +129,10 @@ class SpaceTimeDynamics(Dynamics):
 
     def _around(self, state: State, led: Tensor) -> Around:
         """Of a frame that follows ``state``, to which ``led`` ``(B, width)`` leads."""
-        filled = torch.arange(self.config.past, device=led.device) < state["frames"][:, None]
+        slots, last = torch.arange(self.config.past, device=led.device), state["frames"][:, None] - 1
+        filled = slots <= last
         mask = torch.cat([filled, torch.ones_like(filled[:, :1])], 1)[:, None]
-        past = state["keys"], state["values"]
+        past = Past(state["keys"], state["values"], (last - (last - slots) % self.config.past).float())
         before, time = state["latents"][:, None], state["frames"][:, None].float()
         return Around(led[:, None], time, before, _after_the_first(time, before), mask, past)
 
@@ -194,8 +199,8 @@ class SpaceTimeDynamics(Dynamics):
         which token of ``given`` stays (``Path.sample``), whether that is the beginning, both ends or a region.
 
         actions: tokens ``(B, T-1, W)`` between the frames; None: whatever may have been done. texts: one a row, "" or
-        None: nothing is said. guidance: in place of the settings'. A clip of one frame is an image. Raises VideoSimError where the model has not been
-        trained on whole clips, or on text.
+        None: nothing is said. guidance: in place of the settings'. A clip of one frame is an image. Raises
+        VideoSimError where the model has not been trained on whole clips, or on text.
         """
         if not self.config.joint:
             raise VideoSimError("this model makes one frame after another only; train it with model.dynamics.joint=1")

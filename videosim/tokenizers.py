@@ -8,7 +8,9 @@ the latents of two consecutive frames must let a small network read them (a stil
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +21,7 @@ from videosim.errors import VideoSimError
 from videosim.fsq import codes, indices, quantise, to_ids
 from videosim.layers import linear
 from videosim.missing import filled
-from videosim.model_config import ConvTokenizerConfig, FsqTokenizerConfig, TokenizerConfig
+from videosim.model_config import ConvTokenizerConfig, FsqTokenizerConfig, KlTokenizerConfig, TokenizerConfig
 from videosim.types import FrameSpec, LatentLayout
 
 
@@ -65,7 +67,9 @@ class Tokenizer(nn.Module, ABC):
         """float32 ``(B, N, D)`` -> uint8 ``(B, H, W, 3)``."""
 
     @abstractmethod
-    def loss(self, frames: Tensor, backgrounds: Tensor, sensors: Tensor) -> tuple[Tensor, dict[str, float]]:
+    def loss(
+        self, frames: Tensor, backgrounds: Tensor, sensors: Tensor, rng: torch.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
         """Training loss on pairs of consecutive frames.
 
         frames uint8 ``(B, 2, H, W, 3)``; backgrounds uint8 ``(B, K, H, W, 3)``, pictures that show nothing of interest;
@@ -75,6 +79,7 @@ class Tokenizer(nn.Module, ABC):
 
 KEYPOINT_STRIDE = 2  # halvings of the frame before keypoints are looked for
 KEYPOINT_WIDTH = 48
+LOG_VARIANCE, START = (-12.0, 4.0), -4.0  # of a posterior: its limits, and where it begins
 
 
 class Keypoints(nn.Module):
@@ -151,14 +156,17 @@ class ConvTokenizer(Tokenizer):
     def _encode(self, images: Tensor) -> Tensor:
         """``(B, 3, H, W)`` -> ``(B, N, D)``: the cells of the grid, row by row, then the keypoints."""
         fine = self.encoder[: 2 * KEYPOINT_STRIDE](images)
-        grid = torch.tanh(self.encoder[2 * KEYPOINT_STRIDE :](fine))
+        return self._joined(torch.tanh(self.encoder[2 * KEYPOINT_STRIDE :](fine)), fine)
+
+    def _joined(self, grid: Tensor, fine: Tensor) -> Tensor:
         tokens = rearrange(grid, "b d h w -> b (h w) d")
         if self.keypoints is None:
             return tokens
-        return torch.cat([tokens, self.keypoints(fine).reshape(len(images), -1, self.width)], 1)
+        return torch.cat([tokens, self.keypoints(fine).reshape(len(grid), -1, self.width)], 1)
 
-    def _training_tokens(self, images: Tensor) -> Tensor:
-        return self._encode(images)
+    def _taught(self, images: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor, dict[str, float]]:
+        """The tokens that training decodes, what they cost beside, and the terms of that."""
+        return self._encode(images), images.new_zeros(()), {}
 
     def _decode(self, z: Tensor) -> Tensor:
         return self.decoder(rearrange(z[:, : self.cells], "b (h w) d -> b d h w", h=self.layout.rows))
@@ -169,16 +177,18 @@ class ConvTokenizer(Tokenizer):
     def decode(self, z: Tensor) -> Tensor:
         return to_uint8(self._decode(z))
 
-    def loss(self, frames: Tensor, backgrounds: Tensor, sensors: Tensor) -> tuple[Tensor, dict[str, float]]:
-        z = self._training_tokens(rearrange(to_unit(frames), "b two c h w -> (b two) c h w"))
+    def loss(
+        self, frames: Tensor, backgrounds: Tensor, sensors: Tensor, rng: torch.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        z, cost, terms = self._taught(rearrange(to_unit(frames), "b two c h w -> (b two) c h w"), rng)
         pair = rearrange(z, "(b two) n d -> b two n d", two=2)
         # The first frame serves the sensors alone: decoding two frames as like as these would teach little more.
         image = to_unit(frames[:, 1])
         interest = (image[:, None] - to_unit(backgrounds)).abs().mean(2, keepdim=True).amax(1)
         weight = 1.0 + self.config.moving_weight * interest
         reconstruction = (weight * (self._decode(pair[:, 1]) - image).square()).mean() / weight.mean()
-        total = 100.0 * reconstruction
-        terms = {"reconstruction": float(reconstruction.detach())}
+        total = 100.0 * reconstruction + cost
+        terms = {"reconstruction": float(reconstruction.detach()), **terms}
         if sensors.shape[-1] and self.config.sensor_weight:
             # Huber's, because a collision is a velocity many standard deviations away.
             read = self.probe(pair.flatten(1))
@@ -208,16 +218,50 @@ class FsqTokenizer(ConvTokenizer):
         index = indices(super().encode(frames).z, self.layout.levels)
         return Latents(codes(index, self.layout.levels), to_ids(index, self.layout.levels))
 
-    def _training_tokens(self, images: Tensor) -> Tensor:
-        z = super()._training_tokens(images)
+    def _taught(self, images: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor, dict[str, float]]:
+        z, cost, terms = super()._taught(images, rng)
         whole = len(z) // 2
-        return torch.cat([z[:whole], quantise(z[whole:], self.layout.levels)])
+        return torch.cat([z[:whole], quantise(z[whole:], self.layout.levels)]), cost, terms
+
+
+class KlTokenizer(ConvTokenizer):
+    """The conv tokenizer with a Gaussian posterior in every cell of the grid, not bounded: its mean is the token.
+
+    Training draws the token from the posterior and pays ``kl_weight`` for each nat, of a number on average, between it
+    and the unit Gaussian (Kingma & Welling, "Auto-encoding variational Bayes", 2014, appendix B; with a small weight,
+    Rombach et al., "High-resolution image synthesis with latent diffusion models", 2022, section 3.1). So near tokens
+    mean near pictures, and a core may be off by as much as the posterior is wide.
+    """
+
+    def __init__(self, config: KlTokenizerConfig, frame: FrameSpec, sensors: int) -> None:
+        super().__init__(config, frame, sensors)
+        self.kl_weight = config.kl_weight
+        self.log_variance = nn.Conv2d(config.widths[-1], config.channels, 1)
+        nn.init.constant_(self.log_variance.bias, START)  # type: ignore[arg-type]
+
+    def _encode(self, images: Tensor) -> Tensor:
+        fine = self.encoder[: 2 * KEYPOINT_STRIDE](images)
+        return self._joined(self.encoder[2 * KEYPOINT_STRIDE :](fine), fine)
+
+    def _taught(self, images: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor, dict[str, float]]:
+        fine = self.encoder[: 2 * KEYPOINT_STRIDE](images)
+        features = self.encoder[2 * KEYPOINT_STRIDE : -1](fine)
+        mean, log_variance = self.encoder[-1](features), self.log_variance(features).clamp(*LOG_VARIANCE)
+        drawn = mean + (0.5 * log_variance).exp() * torch.randn(mean.shape, generator=rng)
+        kl = 0.5 * (mean.square() + log_variance.exp() - log_variance - 1.0).mean()
+        return self._joined(drawn, fine), self.kl_weight * kl, {"kl": float(kl.detach())}
+
+
+KINDS: dict[type[TokenizerConfig], Callable[[Any, FrameSpec, int], Tokenizer]] = {
+    ConvTokenizerConfig: ConvTokenizer,
+    FsqTokenizerConfig: FsqTokenizer,
+    KlTokenizerConfig: KlTokenizer,
+}
 
 
 def build_tokenizer(config: TokenizerConfig, frame: FrameSpec, sensors: int) -> Tokenizer:
     """The tokenizer that ``config.kind`` names."""
-    if isinstance(config, FsqTokenizerConfig):
-        return FsqTokenizer(config, frame, sensors)
-    if isinstance(config, ConvTokenizerConfig):
-        return ConvTokenizer(config, frame, sensors)
-    raise VideoSimError(f"unknown tokenizer kind {config.kind!r}; known: conv, fsq")
+    if type(config) not in KINDS:
+        known = ", ".join(kind.kind for kind in KINDS)
+        raise VideoSimError(f"unknown tokenizer kind {config.kind!r}; known: {known}")
+    return KINDS[type(config)](config, frame, sensors)

@@ -162,7 +162,7 @@ def train_tokenizer(
     def loss(step: int, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         where = [mixture.drawn(own, count, rng) for own, count in zip(starts, counts, strict=True)]
         frames, backgrounds, sensors = mixture.pairs(train, where)
-        return model.tokenizer.loss(frames, backgrounds, (sensors - mean) / std)
+        return model.tokenizer.loss(frames, backgrounds, (sensors - mean) / std, rng)
 
     with run.progress(cfg.tokenizer_steps, "tokenizer", "steps") as bar:
         schedule = Schedule(cfg.tokenizer_steps, cfg.tokenizer_rate, average=0.995)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,6 +23,24 @@ MAX_BYTES = 2_000_000  # of one film: a report holds several
 GAP, EDGE = 8, 4
 LABEL_HEIGHT = 26
 GROUND, INK, FAINT, RED = (18, 20, 24), (236, 238, 242), (150, 156, 168), (230, 60, 50)
+
+
+@dataclass
+class Film:
+    """A video under its title. ``mp4`` holds the file's bytes (H.264, at most ``MAX_BYTES``); ``narrow``: two may stand
+    beside each other where a page is wide."""
+
+    title: str
+    mp4: bytes
+    note: str = ""
+    narrow: bool = False
+
+    @classmethod
+    def kept(cls, path: Path, title: str, frames: np.ndarray, fps: float, note: str, narrow: bool = False) -> Film:
+        """Of frames uint8 (T, H, W, 3), and the same as a file."""
+        content = mp4_bytes(frames, fps)
+        write_atomically(path, content)
+        return cls(title, content, note, narrow)
 
 
 def difference(physics: np.ndarray, dream: np.ndarray) -> np.ndarray:
