@@ -194,8 +194,8 @@ class SpaceTimeDynamics(Dynamics):
         which token of ``given`` stays (``Path.sample``), whether that is the beginning, both ends or a region.
 
         actions: tokens ``(B, T-1, W)`` between the frames; None: whatever may have been done. texts: one a row, "" or
-        None: nothing is said. guidance: in place of the settings'. A clip of one frame is an image. Raises VideoSimError where the model has not been
-        trained on whole clips, or on text.
+        None: nothing is said. guidance: in place of the settings'. A clip of one frame is an image. Raises
+        VideoSimError where the model has not been trained on whole clips, or on text.
         """
         if not self.config.joint:
             raise VideoSimError("this model makes one frame after another only; train it with model.dynamics.joint=1")
