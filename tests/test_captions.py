@@ -10,8 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videosim.captions import CAPTIONERS, captioner_of, vocabulary
-from videosim.captions.captioner import DETAILS, Columns, Facts
+from videosim.captions import push as captions
+from videosim.captions.captioner import DETAILS, HEADINGS, Columns, Facts
+from videosim.captions.push import MOVED_M
 from videosim.captions.words import words_of
+from videosim.envs import push as scene
 
 DT_S = 0.04
 NAMES = sorted(CAPTIONERS)
@@ -204,6 +207,24 @@ def test_facts_and_words_are_those_of_the_grammar(world: str, data: st.DataObjec
     assert captioner.caption(unknown, DT_S, 3) == ""
 
 
+@settings(max_examples=100, deadline=None)
+@given(columns=clips("push"))
+def test_what_moves_on_the_table_moves_as_is_said(columns: Columns) -> None:
+    """The way of the thing lies within 45 degrees of its heading, and no other thing but the pusher goes farther."""
+    facts = CAPTIONERS["push"].read(columns, DT_S)
+    ways = {}
+    for name in ("pusher", "red", "green", "blue"):
+        x, y = columns[f"{name}_x"], columns[f"{name}_y"]
+        ways[name] = np.array([x[-1] - x[0], y[-1] - y[0]])
+    if facts.get("motion") in HEADINGS:
+        mover = facts["mover"].split()[0]
+        axis = {"left": (-1, 0), "right": (1, 0), "up": (0, 1), "down": (0, -1)}[facts["motion"]]
+        far = np.linalg.norm(ways[mover])
+        assert ways[mover] @ axis >= 0.7 * far > 0.7 * MOVED_M
+        spoken = {name for name in ("red", "green", "blue") if name in facts["things"]}
+        assert mover == "pusher" or all(np.linalg.norm(ways[name]) <= far for name in spoken)
+
+
 def turned(world: str, columns: Columns) -> Columns:
     return {name: -value if name in SIGNED[world] else value for name, value in columns.items()}
 
@@ -241,6 +262,15 @@ def test_film_backwards_goes_the_other_way(world: str) -> None:
     captioner = CAPTIONERS[world]
     one, other = (captioner.write(captioner.read(c, DT_S), 2) for c in (there, back))
     assert one != other
+
+
+def test_the_table_is_that_of_the_scene() -> None:
+    half = scene.BOX_M
+    assert list(captions.RADII_M.values()) == [scene.PUSHER_M, scene.BALL_M, scene.BALL_M, half]
+    assert (captions.ARENA_M, captions.GOAL_M) == (scene.ARENA_M, scene.GOAL_M)
+    assert captions.SCREEN_M[:2] == scene.SCREEN_CENTRE and scene.SCREEN_HALF[0] == captions.SCREEN_HALF_M
+    assert 'pos="0 -.28 1.25"' in scene.XML and captions.EYE_M == (0.0, -0.28, 1.25)
+    assert captions.HEIGHT_M == scene.BALL_M and set(captions.SENSOR.values()) == {"pusher", *scene.OBJECTS}
 
 
 def test_every_word_of_the_vocabulary_is_used() -> None:

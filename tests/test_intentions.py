@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 import torch
 from conftest import TINY_CORES, make_tiny_model
+from sum_world import SPEC as SUM
+from sum_world import episode
 from test_captions import DT_S, push
+from test_generate import ACTIONS, FRAMES
 from test_text import SMALL, SPEC
 
 from videosim import cli
@@ -19,11 +22,13 @@ from videosim.captions import CAPTIONERS, vocabulary
 from videosim.captions.captioner import Captioner, Facts
 from videosim.captions.words import words_of
 from videosim.checkpoint import save_checkpoint
+from videosim.data.store import EpisodeStore
 from videosim.embodiments import Embodiment
 from videosim.errors import VideoSimError
-from videosim.intending import _push_columns
-from videosim.intentions import Ask, asks_of, columns_of, made_of, scored, world_of
+from videosim.intending import push_columns
+from videosim.intentions import Ask, agreements, asks_of, columns_of, made_of, scored, world_of
 from videosim.model_config import NoTextConfig
+from videosim.types import Episode
 from videosim.world_model import Contexts, WorldModel
 
 WAYS = ("left", "right")
@@ -110,13 +115,13 @@ def test_places_read_off_frames_give_the_facts_of_the_sensors() -> None:
     names = ("pusher", "red", "green", "blue")
     places = np.stack([np.stack([columns[f"{name}_x"], columns[f"{name}_y"]], 1) for name in names], 1)
     captioner = CAPTIONERS["push"]
-    assert captioner.read(_push_columns(places), DT_S) == captioner.read(columns, DT_S)
+    assert captioner.read(push_columns(places), DT_S) == captioner.read(columns, DT_S)
     places[[0, 4, 8], 1] = np.nan  # out of sight for a while
-    seen = _push_columns(places)
+    seen = push_columns(places)
     assert seen["red_x"][0] == columns["red_x"][1] and seen["red_x"][4] == columns["red_x"][3]
     assert seen["red_x"][8] == columns["red_x"][7]
     places[:, 1] = np.nan
-    facts = captioner.read(_push_columns(places), DT_S)
+    facts = captioner.read(push_columns(places), DT_S)
     assert "red" not in facts["things"] and facts["mover"] == "nothing"
 
 
@@ -131,6 +136,20 @@ def model_of(text: Any = SMALL, bodies: int = 1) -> WorldModel:
     assert plain.contexts is not None
     model.contexts = Contexts(**{**vars(plain.contexts), "embodiment": torch.arange(6) % bodies})
     return model
+
+
+def test_recorded_films_that_are_read_as_they_were_recorded_agree(tmp_path: Path) -> None:
+    x = np.cumsum(np.random.default_rng(0).normal(size=14)).astype(np.float32)
+    frames = np.zeros((14, 48, 48, 3), np.uint8)
+    frames[:, 0, 0, 0] = np.arange(14)
+    store = EpisodeStore.create(tmp_path / "store", SPEC)
+    sensors = np.stack([x, x, x], 1)
+    store.append(Episode(frames, ACTIONS, np.zeros(13, np.float32), sensors, np.zeros((14, 0)), np.zeros(13, bool)))
+    right = agreements(store, LINE, lambda film: {"x": x[film[:, 0, 0, 0]]}, 4, 30, rng())
+    wrong = agreements(store, LINE, lambda film: {"x": -x[film[:, 0, 0, 0]]}, 4, 30, rng())
+    assert right["motion"].value == 1.0 and wrong["motion"].value == 0.0 and set(right) == {"motion"}
+    with pytest.raises(VideoSimError, match="no episode of tiny has 15 frames"):
+        agreements(store, LINE, lambda film: {}, 15, 30, rng())
 
 
 def test_the_world_of_a_film_is_that_of_the_nearest_clips() -> None:
@@ -197,16 +216,26 @@ def run(out: Path, **settings: Any) -> int:
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(CAPTIONERS, "line", LINE)
     save_checkpoint(tmp_path / "model", model_of(), {"Training": {"window": 4}}, half=False)
-    asked = {"checkpoint": tmp_path / "model", "films": 3, "passes": 1}
+    nothing = np.zeros((13, 0), np.float32)
+    sensors = np.cumsum(np.random.default_rng(0).normal(size=(14, 3)), 0).astype(np.float32)
+    store = EpisodeStore.create(tmp_path / "store", SPEC)
+    store.append(Episode(FRAMES, ACTIONS, nothing.sum(1), sensors, np.zeros((14, 0)), np.zeros(13, bool)))
+    EpisodeStore.create(tmp_path / "other", SUM).append(episode(0))
+    asked = {"checkpoint": tmp_path / "model", "films": 3, "passes": 1, "data": tmp_path / "store"}
     assert run(tmp_path / "out", **asked) == 0
     figures = json.loads((tmp_path / "out" / "result.json").read_text())["figures"]
-    assert {"hits_motion", "lift_motion", "chance_motion"} == set(figures) and figures["hits_motion"]["n"] == 2
-    assert 0.0 <= figures["hits_motion"]["value"] <= 1.0 and (tmp_path / "out" / "films.png").is_file()
+    assert {f"{name}_motion_line" for name in ("hits", "lift", "chance", "recorded")} == set(figures)
+    assert (
+        figures["hits_motion_line"]["n"] == 2
+        and 0.0 <= figures["hits_motion_line"]["value"] <= 1.0
+        and (tmp_path / "out" / "films.png").is_file()
+    )
     assert "6 films of 2 texts, 5 frames" in capsys.readouterr().out
     for changed, words in (
         ({"frames": 9}, "between 2 and 5"),
         ({"films": 1}, "from 2"),
         ({"guidance": "much"}, "guidance"),
+        ({"data": tmp_path / "other"}, "no world that this checkpoint has captions of"),
     ):
         assert run(tmp_path / "bad", **{**asked, **changed}) == 2
         assert words in capsys.readouterr().err and not (tmp_path / "bad").exists()

@@ -19,7 +19,7 @@ from cores import CONFIGS, LAYOUT, clip_of, untrained
 from sum_world import MODEL, episode
 from test_embodiments import WORLDS, part, settings, trained_in
 from test_generate import FRAMES, footage
-from test_generating import run
+from test_generating import result, run
 
 from videosim.around import Around
 from videosim.captions import CAPTIONERS, vocabulary
@@ -380,6 +380,17 @@ def test_verbs_of_text(kind: str) -> None:
     wide = Wish(FrameSpec(48, 96), frames=3, text=said)
     assert generate(model, find_verb("text-to-video"), wish=wide, passes=1).film.shape == (3, 48, 96, 3)
     assert resized(model, FrameSpec(48, 96)).dynamics.text.word.weight is model.dynamics.text.word.weight  # type: ignore[union-attr]
+
+
+def test_the_command_makes_a_film_of_a_text(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "told", model_of(), {}, half=False)
+    asked = {"checkpoint": tmp_path / "told", "frames": 4, "passes": 1, "text": "'the pusher moves left'"}
+    assert run(tmp_path / "out", verb="text-to-video", guidance=1.5, **asked) == 0
+    found = result(tmp_path / "out")
+    assert found["config"]["text"] == "the pusher moves left" and found["figures"]["frames"]["value"] == 4
+    assert found["figures"]["frames_known"]["value"] == 0 and (tmp_path / "out" / "clip.mp4").is_file()
+    assert run(tmp_path / "bad", verb="text-to-video", guidance="much", **asked) == 2
+    assert not (tmp_path / "bad").exists()
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ class IntendConfig:
     """`videosim intend`: do the films of a checkpoint show what their text asks for?"""
 
     checkpoint: str = "???"  # bundled model, or a folder written by `videosim train`, that reads text
+    data: Any = ""  # episode store, or a list: how well such facts are read off its films; empty: not asked
     films: int = 8  # of every text
     frames: int = 0  # of a film; 0: as many as the longest clip of the training had
     passes: int = 16  # of the solver

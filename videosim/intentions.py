@@ -8,7 +8,7 @@ is common anyway does not count.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,10 +16,13 @@ import torch
 from torch import Tensor
 
 from videosim.captions import captioner_of
-from videosim.captions.captioner import Captioner, Facts
+from videosim.captions.captioner import Captioner, Columns, Facts
+from videosim.data.store import EpisodeStore
 from videosim.errors import VideoSimError
 from videosim.statistics import Estimate, bootstrap
 from videosim.world_model import WorldModel
+
+Watch = Callable[[np.ndarray], Columns]  # what a film uint8 (T, H, W, 3) shows, as its captioner's sensors
 
 AT_ONCE = 32  # films that are made together
 
@@ -68,7 +71,7 @@ def made_of(
         yield model.generate(given, nothing, None, rngs, passes, some, guidance)
 
 
-def columns_of(model: WorldModel, body: int, captioner: Captioner, film: np.ndarray) -> dict[str, np.ndarray]:
+def columns_of(model: WorldModel, body: int, captioner: Captioner, film: np.ndarray) -> Columns:
     """The sensors that ``captioner`` looks at, as the model reads them off a film uint8 ``(T, H, W, 3)``."""
     read = model.embodied(body).watch(model.encode(torch.from_numpy(film))[None])[0].cpu().numpy()
     names = model.spec.sensors.names
@@ -90,6 +93,29 @@ def world_of(model: WorldModel, film: np.ndarray) -> int:
     away = torch.cdist(scaled(model.encode(torch.from_numpy(film))), known.flatten(0, 1))
     bodies = clips.embodiment.repeat_interleave(known.shape[1])[away.argmin(1).cpu()]
     return int(bodies.bincount().argmax())
+
+
+def agreements(
+    store: EpisodeStore, captioner: Captioner, watch: Watch, frames: int, count: int, rng: np.random.Generator
+) -> dict[str, Estimate]:
+    """How often a fact that is read off a recorded film by ``watch`` is the one that the recorded sensors tell, by
+    kind: in ``count`` clips of ``frames``, those of an episode resampled together. More cannot be asked of films that a
+    model makes. Raises VideoSimError where no episode is so long."""
+    long_enough = [episode for episode, steps in enumerate(store.lengths) if steps + 1 >= frames]
+    if not long_enough:
+        raise VideoSimError(f"no episode of {store.world.name} has {frames} frames; give a smaller frames=")
+    names, dt_s = store.world.sensors.names, store.world.dt_s
+    agreed: dict[str, list[float]] = {}
+    episodes = rng.choice(long_enough, count)
+    for episode in episodes:
+        first = int(rng.integers(store.lengths[episode] + 2 - frames))
+        told = np.asarray(store.column("sensors", episode)[first : first + frames], np.float64)
+        truth = captioner.read({name: told[:, names.index(name)] for name in captioner.sensors}, dt_s)
+        read = captioner.read(watch(np.array(store.frames(episode)[first : first + frames])), dt_s)
+        for kind, values in captioner.facts.items():
+            if len(values) > 1:
+                agreed.setdefault(kind, []).append(float(read.get(kind) == truth.get(kind)))
+    return {kind: bootstrap(np.array(hits), _mean, rng, episodes) for kind, hits in sorted(agreed.items())}
 
 
 @dataclass(frozen=True)
