@@ -11,6 +11,7 @@ from videosim.audits import (
     identity,
     intervention,
     lasting,
+    laws,
     likeness,
     manoeuvres,
     permanence,
@@ -25,6 +26,8 @@ from videosim.audits.audit import Audit
 from videosim.audits.driving_instrument import prepare_driving
 from videosim.audits.driving_truth import driving_sha256
 from videosim.audits.instrument import prepare_push
+from videosim.audits.law_instrument import prepare_laws
+from videosim.audits.law_truth import laws_sha256
 from videosim.audits.log_truth import LogTruth, log_control
 from videosim.audits.scene import Scene
 from videosim.audits.turns import prepare_log
@@ -59,6 +62,15 @@ SCENES: dict[str, Scene] = {
             sha256=driving_sha256,
             few=("oracle", "freeze", "straight_slow"),
             figures=(("speed_r2", "reader_speed_r2"), ("yaw_rate_r2", "reader_yaw_rate_r2")),
+        ),
+        Scene(
+            name="laws",
+            audits={laws.AUDIT.name: laws.AUDIT},
+            prepare=prepare_laws,
+            control=lambda name: PhysicsWorld(f"control:laws.{name}"),
+            sha256=laws_sha256,
+            few=("oracle", "freeze", "retrieval"),
+            figures=(("floor_fraction", "law_floor_fraction"),),
         ),
     )
 }
