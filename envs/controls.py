@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 
 from videosim.envs import control_driving as driving
+from videosim.envs import control_gallery as gallery
 from videosim.envs import control_laws as laws
 from videosim.envs import control_physics as physics
 from videosim.envs import control_pictures as pictures
@@ -40,6 +41,8 @@ CONTROLS = ANYWHERE | _named(  # of push
 ZOOS: dict[str, Zoo] = {
     "push": CONTROLS,
     "driving": ANYWHERE | _named(driving.straight_slow),
+    "gallery": ANYWHERE
+    | _named(gallery.two_d_warp, gallery.no_parallax, gallery.zoom_only, gallery.slow_drift, gallery.forget),
     "laws": ANYWHERE
     | _named(physics.half_gravity, laws.constant_velocity, laws.rough, laws.dull, laws.equal_masses, laws.damped)
     | _named(laws.ghost, laws.vanish, laws.creep, laws.retrieval),

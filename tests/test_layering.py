@@ -87,7 +87,7 @@ TORCH_FREE = [
     "__init__.py",
 ]
 TORCH_FREE_FOLDERS = ["videosim/data"]
-TORCH_FREE_FILES = [f"envs/{n}.py" for n in ("physics", "push", "door", "driving", "laws", "spaces")]
+TORCH_FREE_FILES = [f"envs/{n}.py" for n in ("physics", "push", "door", "driving", "laws", "gallery", "spaces")]
 
 
 def modules() -> list[tuple[str, Path]]:

@@ -23,7 +23,7 @@ from videosim.errors import VideoSimError
 
 BUNDLED = ("cartpole-swingup", "reacher-easy", "cheetah-run", "push", "door", "driving", "driving-obstacles")
 ANY = ("dm_control:finger-spin", "gymnasium:InvertedDoublePendulum-v5")
-UNTASKED = ("laws", "laws-ood")  # where nothing need move
+UNTASKED = ("laws", "laws-ood", "gallery")  # where nothing need move
 WORLDS = (*BUNDLED, *UNTASKED, *ANY)
 
 

@@ -13,6 +13,7 @@ from videosim.audits import (
     lasting,
     laws,
     likeness,
+    loops,
     manoeuvres,
     permanence,
     push_scene,
@@ -25,6 +26,8 @@ from videosim.audits import (
 from videosim.audits.audit import Audit
 from videosim.audits.driving_instrument import prepare_driving
 from videosim.audits.driving_truth import driving_sha256
+from videosim.audits.gallery_instrument import prepare_gallery
+from videosim.audits.gallery_truth import gallery_sha256
 from videosim.audits.instrument import prepare_push
 from videosim.audits.law_instrument import prepare_laws
 from videosim.audits.law_truth import laws_sha256
@@ -71,6 +74,15 @@ SCENES: dict[str, Scene] = {
             sha256=laws_sha256,
             few=("oracle", "freeze", "retrieval"),
             figures=(("floor_fraction", "law_floor_fraction"),),
+        ),
+        Scene(
+            name="gallery",
+            audits={loops.AUDIT.name: loops.AUDIT},
+            prepare=prepare_gallery,
+            control=lambda name: PhysicsWorld(f"control:gallery.{name}"),
+            sha256=gallery_sha256,
+            few=("oracle", "freeze", "two_d_warp"),
+            figures=(("floor_px", "gallery_floor_px"),),
         ),
     )
 }

@@ -103,19 +103,18 @@ class LawsTruth:
         sensors, frames = [env.sensors()], [context[-1]]
         half = np.asarray(sensors[0][self._half], np.float64)
         while len(frames) <= FRAMES:
-            if law in FLIES and not _clear(
-                *(sensors[-1][at] for at in (self._place, self._velocity)), half, self.spec.dt_s
-            ):
+            place, velocity = (np.asarray(sensors[-1][at], np.float64) for at in (self._place, self._velocity))
+            if law in FLIES and not _clear(place, velocity, half, self.spec.dt_s):
                 break
             env.step(actions[0])
             sensors.append(env.sensors())
             frames.append(env.render())
         if len(frames) <= LEAST:
             return None
-        place = np.stack(sensors).astype(np.float64)[:, self._place]
-        place[:, half == 0.0] = np.nan
+        places = np.stack(sensors).astype(np.float64)[:, self._place]
+        places[:, half == 0.0] = np.nan
         tilt, friction, length = (float(sensors[0][i]) for i in self._rest)
-        return Trial(law, start, np.stack(frames), place, half, tilt, friction, length)
+        return Trial(law, start, np.stack(frames), places, half, tilt, friction, length)
 
 
 def _clear(place: np.ndarray, velocity: np.ndarray, half: np.ndarray, dt_s: float) -> bool:
