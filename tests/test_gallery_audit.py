@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from videosim.audit_films import model_films
 from videosim.audits.catalogue import SCENES
 from videosim.audits.exam import Exam
 from videosim.audits.gallery_geometry import in_sight, poses, project, triangulate
@@ -110,9 +111,12 @@ def test_tours_come_back_and_the_reader_agrees_with_geometry(exam):
         assert np.nanmax(apart[tour.seen]) < 0.3 and np.isfinite(apart[tour.seen]).all()
 
 
-def test_an_untrained_model_fails_and_its_report_is_json(exam, make_model):
-    world = DreamWorld(make_model(spec=exam.spec))
+def test_an_untrained_model_fails_and_its_report_is_json(exam, make_model, tmp_path):
+    model = make_model(spec=exam.spec)
+    world = DreamWorld(model)
     found = exam.examine(world)
     world.close()
     assert found.results["A8"].verdict == FAIL
+    (film,) = model_films(exam.bench, "untrained", model, found.to_dict()["audits"], tmp_path)
+    assert (tmp_path / "tour.mp4").read_bytes() == film.content
     assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["audits"]["A8"]["details"]["codec_reprojection_px"]

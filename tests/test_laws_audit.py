@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from videosim.audit_films import model_films
 from videosim.audits import law_figures as figures
 from videosim.audits.catalogue import SCENES
 from videosim.audits.exam import Exam
@@ -162,9 +163,12 @@ def test_sets_are_of_every_law_and_of_all_splits(exam):
     )
 
 
-def test_an_untrained_model_fails_and_its_report_is_json(exam, make_model):
-    world = DreamWorld(make_model(spec=exam.spec))
+def test_an_untrained_model_fails_and_its_report_is_json(exam, make_model, tmp_path):
+    model = make_model(spec=exam.spec)
+    world = DreamWorld(model)
     found = exam.examine(world)
     world.close()
     assert found.results["A4"].verdict == FAIL
+    (film,) = model_films(exam.bench, "untrained", model, found.to_dict()["audits"], tmp_path)
+    assert (tmp_path / "laws.mp4").read_bytes() == film.content
     assert set(json.loads(json.dumps(found.to_dict(), allow_nan=False))["audits"]["A4"]["details"]["score"]) < set(LAWS)
