@@ -170,5 +170,5 @@ def test_an_untrained_model_fails_and_its_report_is_json(exam, make_model, tmp_p
     world.close()
     assert found.results["A4"].verdict == FAIL
     (film,) = model_films(exam.bench, "untrained", model, found.to_dict()["audits"], tmp_path)
-    assert (tmp_path / "laws.mp4").read_bytes() == film.content
+    assert (tmp_path / "laws.mp4").read_bytes() == film.mp4
     assert set(json.loads(json.dumps(found.to_dict(), allow_nan=False))["audits"]["A4"]["details"]["score"]) < set(LAWS)
