@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable
 
 from videosim.envs import control_driving as driving
+from videosim.envs import control_gallery as gallery
+from videosim.envs import control_laws as laws
 from videosim.envs import control_physics as physics
 from videosim.envs import control_pictures as pictures
 from videosim.envs.faults import Fault, FaultySource
@@ -36,7 +38,15 @@ CONTROLS = ANYWHERE | _named(  # of push
     *(pictures.warp, physics.retrieval, physics.reward_bug, physics.optimist),
     *(physics.drift, physics.jitter, pictures.mid_collapse),
 )
-ZOOS: dict[str, Zoo] = {"push": CONTROLS, "driving": ANYWHERE | _named(driving.straight_slow)}
+ZOOS: dict[str, Zoo] = {
+    "push": CONTROLS,
+    "driving": ANYWHERE | _named(driving.straight_slow),
+    "gallery": ANYWHERE
+    | _named(gallery.two_d_warp, gallery.no_parallax, gallery.zoom_only, gallery.slow_drift, gallery.forget),
+    "laws": ANYWHERE
+    | _named(physics.half_gravity, laws.constant_velocity, laws.rough, laws.dull, laws.equal_masses, laws.damped)
+    | _named(laws.ghost, laws.vanish, laws.creep, laws.retrieval),
+}
 NAME = re.compile(
     r"((?P<scene>[a-z-]+)\.)?(?P<kind>[a-z_]+?)(?P<number>\d+(\.\d+)?)?(@(?P<checkpoint>.+))?",
 )

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from videosim.envs.scenes import OwnScene, plane_rows, walls
 from videosim.envs.sources import settle
-from videosim.envs.worlds import Behaviour, Knowledge, Row, sensor_spec
+from videosim.envs.worlds import Behaviour, Knowledge, sensor_spec
 from videosim.types import ActionSpec
 
 import mujoco  # isort: skip
@@ -37,10 +38,7 @@ XML = f"""
   <worldbody>
     <camera name="top" pos="0 0 1.45" fovy="45"/>
     <geom class="paint" name="floor" type="plane" size="{ARENA_M} {ARENA_M} .1" rgba=".25 .27 .30 1"/>
-    <geom name="east" type="box" pos="{ARENA_M + 0.02} 0 .05" size=".02 {ARENA_M + 0.04} .05" rgba=".5 .5 .55 1"/>
-    <geom name="west" type="box" pos="{-ARENA_M - 0.02} 0 .05" size=".02 {ARENA_M + 0.04} .05" rgba=".5 .5 .55 1"/>
-    <geom name="north" type="box" pos="0 {ARENA_M + 0.02} .05" size="{ARENA_M + 0.04} .02 .05" rgba=".5 .5 .55 1"/>
-    <geom name="south" type="box" pos="0 {-ARENA_M - 0.02} .05" size="{ARENA_M + 0.04} .02 .05" rgba=".5 .5 .55 1"/>
+    {walls(ARENA_M)}
     <body name="mark" pos="0 0 .002">
       <geom class="paint" name="mark" type="box" pos="{PANEL_M / 2} 0 0" size="{PANEL_M / 2} .02 .002"
             rgba=".15 .70 .25 1"/>
@@ -66,36 +64,29 @@ XML = f"""
 """
 
 
-def _row(what: str, reach: float, unit: str) -> list[Row]:
-    return [(f"{what}_x", unit, -reach, reach), (f"{what}_y", unit, -reach, reach)]
-
-
 SENSORS = sensor_spec(
     [
-        *_row("hand", ARENA_M, "m"),
+        *plane_rows("hand", ARENA_M, "m"),
         *(("cos_door", "1", -1.0, 1.0), ("sin_door", "1", -1.0, 1.0)),
-        *_row("hand_velocity", 1.5, "m/s"),
+        *plane_rows("hand_velocity", 1.5, "m/s"),
         ("door_velocity", "rad/s", -10.0, 10.0),
-        *_row("hinge", HINGE_M, "m"),
+        *plane_rows("hinge", HINGE_M, "m"),
         *(("cos_mark", "1", -1.0, 1.0), ("sin_mark", "1", -1.0, 1.0)),
         ("lever", "m", 0.0, PANEL_M),
     ]
 )
 
 
-class DoorSource:
+class DoorSource(OwnScene):
     """The door task: ``action`` is the force on the hand as a fraction of FORCE_N, the reward lies in [0, 1] a step,
     ``info["success"]`` says whether the door stands at the mark. An episode counts as solved if it does at its last
     step."""
 
-    derived: tuple[str, ...] = ()
     dt_s = SUBSTEPS * TIMESTEP_S
     action = ActionSpec((-1.0, -1.0), (1.0, 1.0), ("hand_x", "hand_y"))
 
     def __init__(self) -> None:
-        self.model = mujoco.MjModel.from_xml_string(XML)
-        self.data = mujoco.MjData(self.model)
-        self.knowledge = Knowledge(SENSORS, read, wide, scripted)
+        super().__init__(XML, Knowledge(SENSORS, read, wide, scripted))
 
     def begin(self, seed: int) -> None:
         """The mark lies within TURNS_RAD of the door, to either side."""
@@ -107,17 +98,13 @@ class DoorSource:
 
     def advance(self, action: np.ndarray) -> tuple[float, bool, dict[str, Any]]:
         self.data.ctrl[:] = action
-        mujoco.mj_step(self.model, self.data, SUBSTEPS)
-        settle(self.model, self.data)  # positions of bodies as of now, for the picture
+        self.hold(SUBSTEPS)
         hand, hinge, lever = self.data.qpos[1:3], self.model.body("door").pos[:2], _lever(self)
         left = turn(float(self.data.qpos[0]), mark_angle(self))
         reach = 1.0 - np.tanh(4.0 * float(np.linalg.norm(hand - behind(hinge, float(self.data.qpos[0]), lever, left))))
         inside = abs(left) < TOLERANCE_RAD
         reward = 0.25 * reach + 0.35 * (1.0 - abs(left) / np.pi) + 0.4 * inside
         return float(reward), False, {"success": bool(inside)}
-
-    def observation(self) -> dict[str, np.ndarray]:
-        return {"state": read(self)}
 
 
 def turn(angle: float, wanted: float) -> float:

@@ -7,6 +7,7 @@ the zoo of named faults is ``controls.py``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,6 +34,8 @@ class Fault:
 
     actions  ``(world, action (A,)) -> (A,)``, what is done instead of what was asked
     scene    ``(model)``, edits the compiled model once
+    during   ``(model)``, a context in which each step is taken; what it edits in the model it puts back. For what an
+             episode's start, or a restored state, writes into the model
     motion   ``(world, before)``, edits ``world.data`` after each step
     picture  ``(world, draw) -> uint8 (H, W, 3)``, the frame that is shown; what it moves or paints it puts back
     reward   ``(world, reward, info) -> (reward, info)``
@@ -42,6 +45,7 @@ class Fault:
 
     actions: Callable[[FaultySource, np.ndarray], np.ndarray] | None = None
     scene: Callable[[mujoco.MjModel], None] | None = None
+    during: Callable[[mujoco.MjModel], AbstractContextManager[None]] | None = None
     motion: Callable[[FaultySource, Before], None] | None = None
     picture: Callable[[FaultySource, Draw], np.ndarray] | None = None
     reward: Callable[[FaultySource, float, dict[str, Any]], tuple[float, dict[str, Any]]] | None = None
@@ -69,7 +73,10 @@ class FaultySource:
             source.memory = self.memory[: self.shared]  # type: ignore[attr-defined]  # one memory, saved as a whole
         if fault.scene is not None:
             fault.scene(self.model)
+            stat = self.model.stat
+            kept = stat.extent, stat.center.copy()
             mujoco.mj_setConst(self.model, self.data)  # what follows from masses and inertias
+            stat.extent, stat.center[:] = kept  # it measures the scene too, by which the camera's planes are placed
 
     @property
     def source(self) -> Any:
@@ -100,7 +107,8 @@ class FaultySource:
         if self._fault.actions is not None:
             action = self._fault.actions(self, action).astype(np.float32)
         before = Before(self.data.qpos.copy(), self.data.qvel.copy())
-        reward, over, info = self._source.advance(action)
+        with nullcontext() if self._fault.during is None else self._fault.during(self.model):
+            reward, over, info = self._source.advance(action)
         self.memory[self.shared + 1] += 1
         if self._fault.motion is not None:
             self._fault.motion(self, before)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from videosim.envs.control_physics import lag
 from videosim.envs.faults import Fault, FaultySource
-from videosim.envs.physics import load_world
+from videosim.envs.physics import load_world, varied_fields
 from videosim.envs.sources import make_source
 from videosim.envs.worlds import knowledge
 from videosim.errors import VideoSimError
@@ -46,9 +46,16 @@ SCALED: dict[str, Callable[[mujoco.MjModel, float], None]] = {
     "damping": _damping,
 }
 
+WRITES: dict[str, set[str]] = {  # the model's arrays that each of them changes
+    "mass": {"body_mass", "body_inertia"},
+    "friction": {"geom_friction", "dof_frictionloss"},
+    "damping": {"dof_damping"},
+}
+
 
 def make_perturbed(name: str) -> FaultySource:
-    """The world ``<what><amount>@<world>``. Raises VideoSimError where there is none."""
+    """The world ``<what><amount>@<world>``. Raises VideoSimError where there is none, or where every episode of the
+    world draws for itself what is to be changed."""
     match = NAME.fullmatch(name)
     if match is None or match["what"] not in (*SCALED, "delay"):
         raise VideoSimError(
@@ -60,6 +67,11 @@ def make_perturbed(name: str) -> FaultySource:
     if what == "delay":
         fault = lag(int(amount) * world.action_repeat)
     else:
+        if WRITES.get(what, set()) & set(varied_fields(source)):
+            raise VideoSimError(
+                f"every episode of {world.name} draws its own {what}, so that it cannot be perturbed; choose another "
+                f"of {', '.join(SCALED)} or delay"
+            )
         fault = Fault(scene=lambda model: SCALED[what](model, amount))
     made = FaultySource(source, fault, world.name)
     made.knowledge = made.knowledge or knowledge(world.id, source)

@@ -82,7 +82,7 @@ class PhysicsEnv(gymnasium.Env):
             raise VideoSimError("a world's height, width, supersample and action_repeat must be 1 or more")
         self.obs, self.render_mode = obs, render_mode
         self._source = make_source(self.world.id)
-        self._varied = _varied_fields(self._source)
+        self._varied = varied_fields(self._source)
         self._knowledge = knowledge(self.world.id, self._source)
         self._memory: np.ndarray = getattr(self._source, "memory", np.zeros(0))
         self._make_renderer = renderer
@@ -229,7 +229,7 @@ def _write(views: list[np.ndarray], parts: list[np.ndarray]) -> None:
         view[...] = part.reshape(view.shape)
 
 
-def _varied_fields(source: Any) -> tuple[str, ...]:
+def varied_fields(source: Any) -> tuple[str, ...]:
     """Which arrays of the model the task rewrites at the start of an episode (the reacher's target, for example)."""
 
     def arrays() -> dict[str, np.ndarray]:

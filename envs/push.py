@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from videosim.envs.scenes import OwnScene, plane_rows, walls
 from videosim.envs.sources import settle
-from videosim.envs.worlds import Behaviour, Knowledge, Row, sensor_spec
+from videosim.envs.worlds import Behaviour, Knowledge, sensor_spec
 from videosim.types import ActionSpec
 
 import mujoco  # isort: skip
@@ -37,10 +38,7 @@ XML = f"""
   <worldbody>
     <camera name="top" pos="0 -.28 1.25" xyaxes="1 0 0 0 .976 .218" fovy="47"/>
     <geom class="paint" name="floor" type="plane" size="{ARENA_M} {ARENA_M} .1" rgba=".25 .27 .30 1"/>
-    <geom name="east" type="box" pos="{ARENA_M + 0.02} 0 .05" size=".02 {ARENA_M + 0.04} .05" rgba=".5 .5 .55 1"/>
-    <geom name="west" type="box" pos="{-ARENA_M - 0.02} 0 .05" size=".02 {ARENA_M + 0.04} .05" rgba=".5 .5 .55 1"/>
-    <geom name="north" type="box" pos="0 {ARENA_M + 0.02} .05" size="{ARENA_M + 0.04} .02 .05" rgba=".5 .5 .55 1"/>
-    <geom name="south" type="box" pos="0 {-ARENA_M - 0.02} .05" size="{ARENA_M + 0.04} .02 .05" rgba=".5 .5 .55 1"/>
+    {walls(ARENA_M)}
     <geom class="paint" name="screen" type="box" rgba=".45 .30 .20 1"
           pos="{SCREEN_CENTRE[0]} {SCREEN_CENTRE[1]} .2" size="{SCREEN_HALF[0]} {SCREEN_HALF[1]} .005"/>
     <body name="goal" pos=".28 0 .002">
@@ -75,33 +73,26 @@ XML = f"""
 """
 
 
-def _row(what: str, reach: float, unit: str) -> list[Row]:
-    return [(f"{what}_x", unit, -reach, reach), (f"{what}_y", unit, -reach, reach)]
-
-
 SENSORS = sensor_spec(
     [
-        *(row for what in ("pusher", *OBJECTS) for row in _row(what, ARENA_M, "m")),
+        *(row for what in ("pusher", *OBJECTS) for row in plane_rows(what, ARENA_M, "m")),
         *(("cos_blue_turn", "1", -1.0, 1.0), ("sin_blue_turn", "1", -1.0, 1.0)),
-        *(row for what in ("pusher", *OBJECTS) for row in _row(f"{what}_velocity", 1.0, "m/s")),
+        *(row for what in ("pusher", *OBJECTS) for row in plane_rows(f"{what}_velocity", 1.0, "m/s")),
         ("blue_turn_velocity", "rad/s", -10.0, 10.0),
-        *_row("goal", ARENA_M, "m"),
+        *plane_rows("goal", ARENA_M, "m"),
     ]
 )
 
 
-class PushSource:
+class PushSource(OwnScene):
     """The push task: ``action`` is the pusher's velocity, the reward lies in [0, 1] a step, ``info["success"]`` says
     whether the red ball's centre is inside the goal. An episode counts as solved if that holds at its last step."""
 
-    derived: tuple[str, ...] = ()
     dt_s = SUBSTEPS * TIMESTEP_S
     action = ActionSpec((-1.0, -1.0), (1.0, 1.0), ("pusher_x", "pusher_y"))
 
     def __init__(self) -> None:
-        self.model = mujoco.MjModel.from_xml_string(XML)
-        self.data = mujoco.MjData(self.model)
-        self.knowledge = Knowledge(SENSORS, read, wide, scripted)
+        super().__init__(XML, Knowledge(SENSORS, read, wide, scripted))
 
     def begin(self, seed: int) -> None:
         """The pusher starts on the west side, the red ball in the middle, the goal in the east."""
@@ -118,8 +109,7 @@ class PushSource:
 
     def advance(self, action: np.ndarray) -> tuple[float, bool, dict[str, Any]]:
         self.data.ctrl[:] = SPEED_MPS * action
-        mujoco.mj_step(self.model, self.data, SUBSTEPS)
-        settle(self.model, self.data)  # positions of bodies as of now, for the picture
+        self.hold(SUBSTEPS)
         pusher, red, goal = self.data.qpos[:2], self.data.qpos[2:4], self.model.body("goal").pos[:2]
         distance = float(np.linalg.norm(red - goal))
         # The place to be is behind the ball as seen from the goal; without this term PPO learns to touch, not to push.
@@ -128,9 +118,6 @@ class PushSource:
         inside = distance < GOAL_M
         reward = 0.25 * reach + 0.35 * (1.0 - np.tanh(3.0 * distance)) + 0.4 * inside
         return float(reward), False, {"success": bool(inside)}
-
-    def observation(self) -> dict[str, np.ndarray]:
-        return {"state": read(self)}
 
 
 def read(source: Any) -> np.ndarray:

@@ -148,6 +148,10 @@ OWN_SCENES = {
     "door": "videosim.envs.door:DoorSource",
     "driving": "videosim.envs.driving:DrivingSource",
     "driving-obstacles": "videosim.envs.driving:ObstacleSource",
+    "gallery": "videosim.envs.gallery:GallerySource",
+    "laws": "videosim.envs.laws:LawsSource",
+    "laws-pairs": "videosim.envs.laws:PairsSource",
+    "laws-ood": "videosim.envs.laws:BeyondSource",
 }
 
 

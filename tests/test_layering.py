@@ -91,7 +91,7 @@ TORCH_FREE = [
     "__init__.py",
 ]
 TORCH_FREE_FOLDERS = ["videosim/captions", "videosim/data"]
-TORCH_FREE_FILES = ["envs/physics.py", "envs/push.py", "envs/door.py", "envs/driving.py", "envs/spaces.py"]
+TORCH_FREE_FILES = [f"envs/{n}.py" for n in ("physics", "push", "door", "driving", "laws", "gallery", "spaces")]
 
 
 def modules() -> list[tuple[str, Path]]:

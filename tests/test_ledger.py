@@ -79,9 +79,9 @@ def test_the_last_run_counts_and_no_run_is_unmeasured(tmp_path):
 
 
 def test_our_own_claims_name_metrics_that_have_bars():
-    bars = {audit: rows for scene in SCENES for audit, rows in load_bars("full", scene=scene).audits.items()}
+    bars = [load_bars("full", scene=scene).audits for scene in SCENES]
     for claim in load_claims():
-        assert claim.metric in bars[claim.audit], claim.id
+        assert any(claim.metric in rows.get(claim.audit, {}) for rows in bars), claim.id
         assert AUDITS[claim.audit].level >= claim.level, claim.id
 
 

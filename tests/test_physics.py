@@ -23,7 +23,8 @@ from videosim.errors import VideoSimError
 
 BUNDLED = ("cartpole-swingup", "reacher-easy", "cheetah-run", "push", "door", "driving", "driving-obstacles")
 ANY = ("dm_control:finger-spin", "gymnasium:InvertedDoublePendulum-v5")
-WORLDS = (*BUNDLED, *ANY)
+UNTASKED = ("laws", "laws-ood", "gallery")  # where nothing need move
+WORLDS = (*BUNDLED, *UNTASKED, *ANY)
 
 
 @pytest.fixture(scope="module")

@@ -59,6 +59,12 @@ def test_a_perturbed_world_is_seen_as_its_own(world: str) -> None:
         env.close()
 
 
+@pytest.mark.parametrize("what", ["mass", "friction"])
+def test_what_episodes_draw_for_themselves_is_not_perturbed_in_vain(what: str) -> None:
+    with pytest.raises(VideoSimError, match=f"every episode of laws draws its own {what}"):
+        PhysicsEnv(f"perturbed:{what}2@laws")
+
+
 @pytest.mark.parametrize("name", ["mass@push", "colour2@push", "mass2@mars"])
 def test_what_cannot_be_perturbed_is_named(name: str) -> None:
     with pytest.raises(VideoSimError, match=r"mass2@cartpole-swingup|mars"):

@@ -40,6 +40,15 @@ TOLD_NOTE = (
     "and under those of a clip that steers otherwise (A19)."
 )
 
+LAWS_NOTE = (
+    "The first trial of each law, with factors as recordings show them. Above what MuJoCo shows when nothing is done, "
+    "below what the model shows (A4)."
+)
+TOUR_NOTE = (
+    "The first tour: the camera goes out for half of it, turning all the way, and comes back the way it went. The last "
+    "picture must be the first (A8)."
+)
+
 
 def model_films(bench: Bench, name: str, model: Any, audits: Mapping[str, Any], folder: Path) -> list[Film]:
     """What each of ``audits``, as a report holds them, has to show of the model. Kept as ``folder/<film>.mp4`` too."""
@@ -118,21 +127,49 @@ def _manoeuvres(given: Set) -> list[Film]:
 
 
 def manoeuvre_film(truth: Sequence[np.ndarray], shown: Sequence[np.ndarray]) -> np.ndarray:
-    """The five true futures of one start in a row, the world's below them: uint8 (n, H', W', 3), of five films uint8
-    (n, H, W, 3) each."""
+    """The five true futures of one start above the world's."""
     from videosim.audits.driving_truth import MANOEUVRES
 
-    captions = [f"frame {t}" for t in range(len(truth[0]))]
+    return above(dict(zip(MANOEUVRES, truth, strict=True)), dict(zip(MANOEUVRES, shown, strict=True)))
+
+
+def above(truth: Mapping[str, np.ndarray], shown: Mapping[str, np.ndarray]) -> np.ndarray:
+    """True films in a row, the world's below them: uint8 (n, H', W', 3), of films by name, uint8 (n, H, W, 3) each."""
+    captions = [f"frame {t}" for t in range(len(next(iter(truth.values()))))]
     rows = (("truth", truth, captions), ("model", shown, None))
     return np.concatenate(
         [
-            side_by_side(
-                {f"{side}, {told}": film for told, film in zip(MANOEUVRES, films, strict=True)}, said, MANOEUVRES_SCALE
-            )
+            side_by_side({f"{side}, {name}": film for name, film in films.items()}, said, MANOEUVRES_SCALE)
             for side, films, said in rows
         ],
         axis=1,
     )
+
+
+def _laws(given: Set) -> list[Film]:
+    """The first trial of every law, as long as the shortest of them; nothing of push, whose A4 is another."""
+    from videosim.audits.law_truth import LawsTruth, still
+    from videosim.audits.laws import draw_sets
+    from videosim.audits.world import film
+
+    if not isinstance(given.bench.truth, LawsTruth):
+        return []
+    trials = {trials[0].law: trials[0] for trials in reversed(given.bench.once(draw_sets))}
+    length = 1 + min(trial.steps for trial in trials.values())
+    truth = {law: trial.frames[:length] for law, trial in sorted(trials.items())}
+    shown = {law: film(given.world, trials[law].start, still(trials[law]))[:length] for law in truth}
+    return [given.film("laws", "one trial of each law", above(truth, shown), LAWS_NOTE)]
+
+
+def _tour(given: Set) -> list[Film]:
+    """The first tour, beside what the codec alone makes of it."""
+    from videosim.audits.loops import draw_tours
+    from videosim.audits.world import film
+
+    tour = given.bench.once(draw_tours)[0]
+    shown = film(given.world, tour.start, tour.actions)
+    grid = break_film(tour.frames, _through(given.model, tour.frames), shown, None)
+    return [given.film("tour", "out and back", grid, TOUR_NOTE)]
 
 
 def by_break(first: Sequence[int | None]) -> dict[str, int]:
@@ -191,4 +228,7 @@ def _told(given: Set) -> list[Film]:
     return [given.film("told", "a clip of the log", grid, TOLD_NOTE)]
 
 
-SHOOTS: Mapping[str, Callable[[Set], list[Film]]] = {"A1": _breaks, "A3": _branches, "A17": _manoeuvres, "A19": _told}
+SHOOTS: Mapping[str, Callable[[Set], list[Film]]] = {
+    **{"A1": _breaks, "A3": _branches, "A17": _manoeuvres, "A19": _told},
+    **{"A4": _laws, "A8": _tour},
+}

@@ -219,7 +219,7 @@ def _graded(exam: Exam, cfg: AuditConfig, run: Run) -> list[dict[str, Any]]:
     from videosim.audits.severity import LADDERS, climb
 
     found = []
-    ladders = [ladder for ladder in LADDERS if ladder.audit in exam.scene.audits]
+    ladders = LADDERS.get(exam.scene.name, ())
     with run.progress(len(ladders), "faults graded", "faults") as bar:
         for ladder in ladders:
             key = f"graded-{ladder.control}-{ladder.audit}"

@@ -250,7 +250,7 @@ class AuditConfig:
     checkpoint: str = (
         ""  # bundled model, or a folder of `videosim train`; "A,B": two side by side; empty: controls only
     )
-    world: str = ""  # "push" or "driving"; empty: that of the checkpoint, or push
+    world: str = ""  # whose audits, such as "driving" or "laws"; empty: those of the checkpoint's world, or of push
     data: str = ""  # episode store of a driving log; the model is then audited on its held-out episodes
     held_out: float = 0.1  # share of them, as in `videosim train`; 1 where training has seen none
     controls: list[str] = field(default_factory=lambda: ["few"])  # broken worlds by name; [few]: three; [all]: the zoo

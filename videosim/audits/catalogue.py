@@ -11,7 +11,9 @@ from videosim.audits import (
     identity,
     intervention,
     lasting,
+    laws,
     likeness,
+    loops,
     manoeuvres,
     permanence,
     push_scene,
@@ -24,7 +26,11 @@ from videosim.audits import (
 from videosim.audits.audit import Audit
 from videosim.audits.driving_instrument import prepare_driving
 from videosim.audits.driving_truth import driving_sha256
+from videosim.audits.gallery_instrument import prepare_gallery
+from videosim.audits.gallery_truth import gallery_sha256
 from videosim.audits.instrument import prepare_push
+from videosim.audits.law_instrument import prepare_laws
+from videosim.audits.law_truth import laws_sha256
 from videosim.audits.log_truth import LogTruth, log_control
 from videosim.audits.scene import Scene
 from videosim.audits.turns import prepare_log
@@ -59,6 +65,24 @@ SCENES: dict[str, Scene] = {
             sha256=driving_sha256,
             few=("oracle", "freeze", "straight_slow"),
             figures=(("speed_r2", "reader_speed_r2"), ("yaw_rate_r2", "reader_yaw_rate_r2")),
+        ),
+        Scene(
+            name="laws",
+            audits={laws.AUDIT.name: laws.AUDIT},
+            prepare=prepare_laws,
+            control=lambda name: PhysicsWorld(f"control:laws.{name}"),
+            sha256=laws_sha256,
+            few=("oracle", "freeze", "retrieval"),
+            figures=(("floor_fraction", "law_floor_fraction"),),
+        ),
+        Scene(
+            name="gallery",
+            audits={loops.AUDIT.name: loops.AUDIT},
+            prepare=prepare_gallery,
+            control=lambda name: PhysicsWorld(f"control:gallery.{name}"),
+            sha256=gallery_sha256,
+            few=("oracle", "freeze", "two_d_warp"),
+            figures=(("floor_px", "gallery_floor_px"),),
         ),
     )
 }

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
+from videosim.audits.blobs import find_blobs
 from videosim.audits.push_scene import NAMES
 from videosim.errors import VideoSimError
 
@@ -51,40 +51,6 @@ def contrasts(frames: np.ndarray) -> np.ndarray:
     return (np.stack(contrast, axis=1) - OFFSETS[:, None, None]).clip(min=0.0)
 
 
-@dataclass(frozen=True)
-class Blobs:
-    """Of n frames and 4 colours: the heaviest blob's centroid in pixels (n, 4, 2) as (column, row), its area at half
-    height, its contrast (that of the tenth pixel from the top, for noise), and the masses of the two heaviest
-    (n, 4, 2)."""
-
-    place: np.ndarray
-    area: np.ndarray
-    contrast: np.ndarray
-    mass: np.ndarray
-
-
-def find_blobs(frames: np.ndarray) -> Blobs:
-    """The connected blobs of each colour in frames uint8 (n, H, W, 3)."""
-    weights = contrasts(frames)
-    shape = weights.shape[:2]
-    blobs = Blobs(np.full((*shape, 2), np.nan), np.zeros(shape), np.zeros(shape), np.zeros((*shape, 2)))
-    for index in np.ndindex(shape):
-        weight = weights[index]
-        labels, found = ndimage.label(weight > 0, np.ones((3, 3)))
-        if not found:
-            continue
-        total = np.bincount(labels.ravel(), weight.ravel(), found + 1)
-        total[0] = 0.0
-        order = np.argsort(-total)[: min(2, found)]
-        rows, columns = np.nonzero(labels == order[0])
-        inside = weight[rows, columns]
-        height = np.sort(inside)[-min(10, len(inside))]
-        blobs.place[index] = inside @ columns / total[order[0]], inside @ rows / total[order[0]]
-        blobs.area[index], blobs.contrast[index] = (inside > height / 2).sum(), height + OFFSETS[index[1]]
-        blobs.mass[index][: len(order)] = total[order]
-    return blobs
-
-
 def _powers(place: np.ndarray, degree: int) -> np.ndarray:
     """Monomials up to ``degree`` of pixel places (n, 2), scaled to order one: (n, terms)."""
     x, y = (place / 32.0 - 1.0).T
@@ -99,7 +65,7 @@ class PushReader:
     def __init__(self, frames: np.ndarray, position: np.ndarray, visible: np.ndarray) -> None:
         """frames uint8 (n, H, W, 3); position (n, 4, 2) in metres; visible (n, 4), the share of each object in sight,
         in [0, 1]. Only whole objects calibrate."""
-        blobs = find_blobs(frames)
+        blobs = find_blobs(contrasts(frames), OFFSETS)
         self._to_metres, self._whole = [], []
         for i, name in enumerate(NAMES):
             whole = (visible[:, i] > 0.97) & (blobs.mass[:, i, 0] > 0)
@@ -114,7 +80,7 @@ class PushReader:
 
     def read(self, frames: np.ndarray) -> Reading:
         """frames uint8 (n, H, W, 3) of the size calibrated with."""
-        blobs = find_blobs(frames)
+        blobs = find_blobs(contrasts(frames), OFFSETS)
         shape = blobs.area.shape
         reading = Reading(np.full((*shape, 2), np.nan), np.zeros(shape), np.zeros(shape), np.zeros(shape, int))
         for i in range(len(NAMES)):

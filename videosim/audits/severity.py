@@ -35,7 +35,7 @@ def _metric(control: str, numbers: Sequence[float], audit: str, metric: str, sig
     return Ladder(control, numbers, audit, metric, sign, lambda result: result.findings[metric].estimate.value)
 
 
-LADDERS = (
+PUSH = (
     _metric("attenuated", (0.9, 0.7, 0.5, 0.3, 0.1), "A3", "effect_ratio", -1),
     _metric("lag", (0, 1, 2, 3, 4), "A3", "latency_frames"),
     Ladder(
@@ -52,9 +52,20 @@ LADDERS = (
         read=lambda result: float(result.details["error_floors"][0]),
     ),
     _metric("reward_bug", (0.5, 1, 2, 4, 7), "A14", "optimism"),
-    _metric("attenuated", (0.9, 0.7, 0.5, 0.3, 0.1), "A17", "state_yaw_rate_gain", -1),
-    _metric("lag", (0, 1, 2, 3, 4), "A17", "state_latency_frames"),
 )
+LADDERS: dict[str, tuple[Ladder, ...]] = {  # by scene
+    "push": PUSH,
+    "driving": (
+        _metric("attenuated", (0.9, 0.7, 0.5, 0.3, 0.1), "A17", "state_yaw_rate_gain", -1),
+        _metric("lag", (0, 1, 2, 3, 4), "A17", "state_latency_frames"),
+    ),
+    "laws": (
+        _metric("rough", (1.2, 1.4, 1.6, 1.8, 2.0), "A4", "friction"),
+        _metric("dull", (0.9, 0.8, 0.7, 0.6, 0.5), "A4", "restitution", -1),
+        _metric("damped", (0.05, 0.1, 0.2, 0.4, 0.8), "A4", "energy_change", -1),
+    ),
+    "gallery": (_metric("slow_drift", (0.01, 0.02, 0.04, 0.08, 0.16), "A8", "loop_closure_px"),),
+}
 
 
 @dataclass(frozen=True)
