@@ -59,13 +59,13 @@ class ImaginedPolicy:
             import torch
 
             from videosim.agents.policy import Policy
-            from videosim.checkpoint import load_checkpoint
             from videosim.envs.observations import Filter
+            from videosim.one_body import load_body
 
             if multiprocessing.parent_process() is not None:
                 torch.set_num_threads(1)  # the processes are the parallelism
             policy = Policy.load(self.policy)
-            observer = Filter(load_checkpoint(self.checkpoint), policy.mode)
+            observer = Filter(load_body(self.checkpoint), policy.mode)
             if policy.network.observation_space.shape != (observer.size,):
                 raise VideoSimError(
                     f"the policy in {self.policy} was trained on another kind of model than {self.checkpoint}; "

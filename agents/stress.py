@@ -19,11 +19,11 @@ from videosim.agents.kept import Kept
 from videosim.agents.learn import PLACES
 from videosim.agents.settings import digest
 from videosim.calibration import spearman
-from videosim.checkpoint import load_checkpoint
 from videosim.config import StressConfig, WorldConfig
 from videosim.envs.physics import load_world
 from videosim.envs.twin import check_world, world_of
 from videosim.errors import VideoSimError
+from videosim.one_body import load_body
 from videosim.report import Report, Table, write_report
 from videosim.run import Run
 from videosim.statistics import Estimate, bootstrap, crossed_bootstrap
@@ -40,7 +40,7 @@ def main(cfg: StressConfig, run: Run) -> None:
     """
     if min(cfg.seeds, cfg.episodes) < 1 or not cfg.perturbations:
         raise VideoSimError("seeds and episodes are whole numbers from 1, and perturbations holds one at least")
-    model = load_checkpoint(cfg.checkpoint)
+    model = load_body(cfg.checkpoint)
     world = world_of(model.spec)
     worlds = {"none": world} | {name: perturbed(world, name) for name in cfg.perturbations}
     for changed in worlds.values():

@@ -15,10 +15,10 @@ import gymnasium
 import numpy as np
 import torch
 
-from videosim.checkpoint import load_checkpoint
 from videosim.envs.spaces import action_box, observation_spaces, vector_box
 from videosim.envs.starts import Starts
 from videosim.errors import VideoSimError
+from videosim.one_body import load_body, one_body
 from videosim.simulator import Simulator
 from videosim.world_model import WorldModel
 
@@ -46,15 +46,16 @@ class Rules:
 def as_model(
     checkpoint: str | Path | WorldModel, device: str = "cpu", embodiment: str | int | None = None
 ) -> WorldModel:
-    """A loaded model as it is (and where it is); a bundled model's name or a folder is loaded to ``device``. It acts as
-    ``embodiment``, by name or number; None: as the body it is, the first of one just loaded."""
+    """A loaded model as it is (and where it is); a bundled model's name or a folder is loaded to ``device``. One of
+    several worlds becomes that of its ``embodiment``, by name or number; None: of the body it is, the first of one just
+    loaded."""
     if isinstance(checkpoint, (str, Path)):
-        model = load_checkpoint(checkpoint, device)
+        model = load_body(checkpoint, device)
     elif isinstance(checkpoint, WorldModel):
         model = checkpoint.eval()
     else:
         raise VideoSimError(f"checkpoint is a model's name, a folder or a WorldModel; got {type(checkpoint).__name__}")
-    return model if embodiment is None else model.embodied(embodiment)
+    return one_body(model, embodiment)
 
 
 class Dream:

@@ -121,10 +121,8 @@ class Starts:
         if t >= len(frames):
             raise VideoSimError(f"episode {episode} has frames 0 to {len(frames) - 1}; there is no frame {t}")
         first = max(0, t + 1 - (self.clips().latents.shape[1] if len(self) else CLIP_FRAMES))
-        spec, own = self.model.spec.action, self._store.world.action.names
-        actions = np.zeros((t - first, spec.size), np.float32)
-        actions[:, [spec.names.index(name) for name in own]] = self._store.column("actions", episode)[first:t]
-        return self._absorb(np.array(frames[first : t + 1]), spec.normalise(actions))
+        actions = np.array(self._store.column("actions", episode)[first:t])
+        return self._absorb(np.array(frames[first : t + 1]), self.model.spec.action.normalise(actions))
 
     def _from_frames(self, options: Mapping[str, Any]) -> State:
         spec = self.model.spec
@@ -153,7 +151,8 @@ class Starts:
 
 
 def _log(folder: str | Path, model: WorldModel) -> EpisodeStore:
-    """The store in ``folder``, of the model's world or of what its present body has of it."""
-    store, body = EpisodeStore.open(folder), model.embodiments[model.body]
-    part = store.world.frame == model.spec.frame and store.world.action.names == body.actions
+    """The store in ``folder``, of the model's world; of a model of several worlds, of one with the same actions: where
+    they share a sensor or an action it has the widest bounds."""
+    store = EpisodeStore.open(folder)
+    part = store.world.frame == model.spec.frame and store.world.action.names == model.spec.action.names
     return store if part and len(model.embodiments) > 1 else EpisodeStore.open(folder, model.spec)

@@ -12,12 +12,12 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from videosim.checkpoint import load_checkpoint
 from videosim.config import WorldConfig
 from videosim.envs.physics import PhysicsEnv, load_world
 from videosim.envs.video_sim import DEFAULT_CHECKPOINT, VideoSimEnv
 from videosim.errors import VideoSimError
 from videosim.metrics import psnr, state_error
+from videosim.one_body import load_body
 from videosim.types import WorldSpec
 from videosim.video import difference
 from videosim.world_model import WorldModel
@@ -111,7 +111,7 @@ class VideoSimTwinEnv(gymnasium.Env):
 def load_with_physics(checkpoint: str) -> tuple[WorldModel, WorldConfig]:
     """The model of a checkpoint, and the physics it was trained on. Raises VideoSimError where either cannot be had,
     or they are not of one world."""
-    model = load_checkpoint(checkpoint)
+    model = load_body(checkpoint)
     world = world_of(model.spec)
     check_world(model, world)
     return model, world

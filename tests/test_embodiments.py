@@ -22,6 +22,7 @@ from videosim.errors import VideoSimError
 from videosim.losses import imagination_loss
 from videosim.missing import filled
 from videosim.model_config import FlowConfig
+from videosim.one_body import load_body, one_body
 from videosim.run import Console, Run
 from videosim.types import ActionSpec, Episode, FrameSpec, SensorSpec, WorldSpec
 from videosim.world_model import WorldModel
@@ -219,11 +220,14 @@ def test_a_body_is_asked_for_by_name_or_number(run: Run, model: WorldModel) -> N
     frames = []
     for wanted in (None, "sum", 0, "log", 1):
         env = gymnasium.make("videosim:VideoSim-v0", checkpoint=run.folder / "checkpoint", embodiment=wanted)
-        assert env.action_space.shape == (2,)
+        own = BODIES[1 if wanted in ("log", 1) else 0]
+        assert env.unwrapped.world_spec.action.names == own.actions
+        assert env.unwrapped.world_spec.sensors.names == own.sensors
+        assert env.action_space.shape == (len(own.actions),)
         _, info = env.reset(seed=3)
         assert model.contexts is not None
         assert int(model.contexts.embodiment[info["context_id"]]) == (wanted in ("log", 1))
-        frames.append(env.step(np.array([1.0, 0.5], np.float32))[0])
+        frames.append(env.step(np.array([1.0, 0.5], np.float32)[: len(own.actions)])[0])
         assert env.unwrapped._dream.uncertainty[0] > 0.0
     for other, same in ((1, 0), (2, 0), (4, 3)):
         assert np.array_equal(frames[other], frames[same])
@@ -244,6 +248,37 @@ def test_a_body_feels_its_own_actions_only(model: WorldModel) -> None:
     assert bool((by_body[2] == model.action_tokens.no_action).all())
 
 
+def test_one_body_dreams_as_the_whole_model_does(run: Run, model: WorldModel) -> None:
+    """In its own numbers, which stand among those of the whole world where its names do."""
+    clips = model.contexts
+    assert clips is not None and one_body(model, "sum").embodied("log").spec == one_body(model, "log").spec
+    for number, body in enumerate(BODIES[:2]):
+        whole, alone = model.embodied(number), load_body(f"{run.folder / 'checkpoint'}:{body.name}")
+        assert one_body(alone) is alone and alone.spec.name == body.name
+        acts = [JOINED.action.names.index(name) for name in body.actions]
+        feels = [JOINED.sensors.names.index(name) for name in body.sensors]
+        own = torch.rand(3, len(body.actions), generator=torch.Generator().manual_seed(number)) * 2 - 1
+        spread = torch.zeros(3, JOINED.action.size)
+        spread[:, acts] = own
+        states = [m.start(clips.latents[:3], clips.actions[:3], clips.embodiment[:3]) for m in (whole, alone)]
+        for _ in range(2):
+            (first, out), (second, ours) = whole.step(states[0], spread), alone.step(states[1], own)
+            states = [
+                whole.observe(first, spread, clips.latents[3:6, 0]),
+                alone.observe(second, own, clips.latents[3:6, 0]),
+            ]
+            assert torch.equal(out.rewards, ours.rewards) and torch.equal(out.uncertainty, ours.uncertainty)
+            assert torch.equal(out.sensors[:, feels], ours.sensors)
+            assert torch.equal(whole.latents(first), alone.latents(second))
+            true = torch.rand(3, JOINED.sensors.size)
+            near = alone.state_error(second, true[:, feels], clips.latents[:3, 0])
+            assert torch.equal(whole.state_error(first, true, clips.latents[:3, 0]), near)
+        assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+        assert alone.contexts.sensors.shape == (len(clips), len(body.sensors))
+    with pytest.raises(VideoSimError, match="no embodiment 'car'"):
+        load_body(f"{run.folder / 'checkpoint'}:car")
+
+
 def test_a_dream_begins_from_a_film_and_is_steered(model: WorldModel, folders: dict[str, str]) -> None:
     env = gymnasium.make("videosim:VideoSim-v0", checkpoint=model, embodiment="sum", obs="latent").unwrapped
     clips = model.contexts
@@ -257,7 +292,7 @@ def test_a_dream_begins_from_a_film_and_is_steered(model: WorldModel, folders: d
     futures = []
     for push in (-2.0, 2.0):
         env.restore(before)
-        futures.append(env.step(np.array([push, 0.0], np.float32))[0])
+        futures.append(env.step(np.array([push], np.float32))[0])
     assert not np.allclose(*futures)
     log = gymnasium.make("videosim:VideoSim-v0", checkpoint=model, embodiment="log", data=folders["log"])
     log.reset(seed=0, options={"episode": 3, "t": 5})
@@ -305,7 +340,7 @@ def test_bodies_that_steer_the_other_way_round_are_told_apart(folders: dict[str,
             for context in np.flatnonzero(model.contexts.embodiment.numpy() == 2):  # all of them from the film
                 first, _ = env.reset(options={"context": int(context)})
                 for _ in range(2):
-                    last = env.step(np.array([push, 0.0], np.float32))[0]
+                    last = env.step(np.array([push, 0.0], np.float32)[: env.action_space.shape[0]])[0]
                 moved.append(centre(last) - centre(first))
             places[name, push] = np.mean(moved)
     assert places["sum", 1.0] > places["sum", -1.0] + 1.0

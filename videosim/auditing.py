@@ -154,9 +154,9 @@ def _scene(cfg: AuditConfig, specs: Mapping[str, WorldSpec]) -> Scene:
 def _loaded(checkpoint: str) -> tuple[Any, str]:
     """A model and a hash of its weights."""
     from videosim.agents.settings import fingerprint
-    from videosim.checkpoint import load_checkpoint
+    from videosim.one_body import load_body
 
-    model = load_checkpoint(checkpoint)
+    model = load_body(checkpoint)
     return model, fingerprint(model)
 
 

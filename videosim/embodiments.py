@@ -46,6 +46,27 @@ class Embodiment:
         """Which of the world's sensors it has: bool ``(S,)``."""
         return has(world.sensors.names, self.sensors)
 
+    def world(self, world: WorldSpec) -> WorldSpec:
+        """What it has of ``world``, under its own name and in its own order."""
+        action, sensors = world.action, world.sensors
+        acts, feels = places(action.names, self.actions), places(sensors.names, self.sensors)
+        return replace(
+            world,
+            name=self.name,
+            action=ActionSpec(tuple(action.low[i] for i in acts), tuple(action.high[i] for i in acts), self.actions),
+            sensors=SensorSpec(
+                self.sensors,
+                tuple(sensors.units[i] for i in feels),
+                tuple(sensors.low[i] for i in feels),
+                tuple(sensors.high[i] for i in feels),
+            ),
+        )
+
+
+def places(names: Sequence[str], own: Sequence[str]) -> list[int]:
+    """Where each of ``own`` stands among ``names``."""
+    return [names.index(name) for name in own]
+
 
 def has(names: Sequence[str], own: Sequence[str]) -> np.ndarray:
     """Which of ``names`` are among ``own``: bool ``(len(names),)``."""

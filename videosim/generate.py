@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from videosim.errors import VideoSimError
+from videosim.one_body import one_body
 from videosim.outline import Outline
 from videosim.presets import numbers, scripted
 from videosim.resized import resized
@@ -93,7 +94,7 @@ def generate(
     check_guidance(guidance)
     whole |= wish.frame != model.spec.frame or bool(wish.text)
     check(model, verb, whole, bool(wish.text))
-    model = resized(model, wish.frame)
+    model = one_body(resized(model, wish.frame))
     outline, alone = verb.draw(wish), verb.forward and not whole
     actions = directed(wish, outline, model.spec.action, seed, alone)
     told = None

@@ -30,12 +30,11 @@ def main(cfg: GenerateConfig, run: Run) -> None:
     """``videosim generate``: ``clip.mp4``, ``clip.gif`` and ``sheet.png`` in the run folder, all or none. The sheet
     shows the frames without loss."""
     verb = find_verb(cfg.verb)
-    from videosim.checkpoint import load_checkpoint
     from videosim.generate import check, generate
+    from videosim.one_body import load_body, one_body
     from videosim.resized import resized
 
-    model = load_checkpoint(cfg.checkpoint)
-    model = model.embodied(cfg.embodiment) if cfg.embodiment else model
+    model = one_body(load_body(cfg.checkpoint), cfg.embodiment or None)
     if min(cfg.height, cfg.width) < 0:
         raise VideoSimError(f"height and width of a film are pixels, or 0; got {cfg.height} and {cfg.width}")
     frame = FrameSpec(cfg.height or model.spec.frame.height, cfg.width or model.spec.frame.width)

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from videosim.errors import VideoSimError
+from videosim.one_body import OneBody, one_body
 from videosim.spacetime import SpaceTimeDynamics
 from videosim.types import FrameSpec, LatentLayout
 from videosim.world_model import WorldModel
@@ -36,6 +37,8 @@ def resized(model: WorldModel, frame: FrameSpec) -> WorldModel:
     """
     if frame == model.spec.frame:
         return model
+    if isinstance(model, OneBody):
+        return one_body(resized(model.whole, frame))
     if not isinstance(model.dynamics, SpaceTimeDynamics):
         raise VideoSimError(
             f"the {model.config.dynamics.kind} core has one size of picture, {model.spec.frame.shape[:2]}"
