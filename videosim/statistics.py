@@ -131,6 +131,11 @@ def correlation(pairs: np.ndarray) -> float:
     return float(a @ b) / scale if scale > 1e-12 else 0.0
 
 
+def quotient(pairs: np.ndarray, floor: float = 1e-9) -> float:
+    """Mean of the first column of ``pairs`` (n, 2) over that of the second, which counts as ``floor`` at least."""
+    return float(pairs[:, 0].mean() / max(float(pairs[:, 1].mean()), floor))
+
+
 def pearson(
     x: np.ndarray, y: np.ndarray, rng: np.random.Generator, repeats: int = REPEATS, confidence: float = CONFIDENCE
 ) -> Estimate:

@@ -14,7 +14,6 @@ Trials are the resampling unit.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -23,7 +22,9 @@ from videosim.audits.law_reader import LawReader
 from videosim.audits.law_truth import LawsTruth, Trial, pooled
 from videosim.audits.survival import shares
 from videosim.audits.verdict import Bars, Result, Sample, judge
+from videosim.envs.law_trials import LAWS
 from videosim.envs.laws import GRAVITY_MPS2, VIEW_M
+from videosim.statistics import quotient
 
 TESTED_FROM = 10_000  # number of the first start that is measured on; calibration has those from 0
 CALIBRATING = 4  # trials of each law
@@ -55,19 +56,23 @@ def prepare_laws(bars: Bars, rng: np.random.Generator) -> tuple[LawsTruth, LawIn
     seen = [np.isfinite(error) for error in errors]
     floor = np.array([[error[ok].sum(), ok.sum()] for error, ok in zip(errors, seen, strict=True)])
     samples = {
-        "floor_fraction": Sample(floor / (VIEW_M, 1.0), _over),
+        "floor_fraction": Sample(floor / (VIEW_M, 1.0), quotient),
         "miss_rate": shares(np.array([(~ok[:, t.there]).mean() for ok, t in zip(found, trials, strict=True)])),
         "false_presence_rate": shares(_lacking(trials, found, ghosts)),
         **_constants(truth, trials, read),
     }
     repeats = bars.sizes["resamples"]
     estimates = {name: sample.estimate(rng, repeats) for name, sample in samples.items()}
-    by_law = {t.law: float(np.nanmean(error)) for t, error in zip(trials, errors, strict=True)}
-    details: dict[str, Any] = {"floor_m_by_law": by_law, "frames": sum(len(trial.frames) for trial in trials)}
+    dt_s = truth.spec.dt_s
+    floor_mps = float(np.mean([velocity_error(t, place, dt_s) for t, place in zip(trials, noisy, strict=True)]))
+    by_law = {law: floor[[t.law == law for t in trials]].sum(0) for law in LAWS}
+    details = {
+        "floor_m_by_law": {law: float(total / count) for law, (total, count) in by_law.items()},
+        "noisy_velocity_error_mps": floor_mps,
+        "frames": sum(len(trial.frames) for trial in trials),
+    }
     e0_m = estimates["floor_fraction"].value * VIEW_M
-    slow = [velocity_error(trial, place, truth.spec.dt_s) for trial, place in zip(trials, noisy, strict=True)]
-    details["noisy_velocity_error_mps"] = float(np.mean(slow))
-    return truth, LawInstrument(reader, e0_m, float(np.mean(slow)), judge("A0", "laws", estimates, bars, details))
+    return truth, LawInstrument(reader, e0_m, floor_mps, judge("A0", "laws", estimates, bars, details))
 
 
 def _shaken(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -85,6 +90,7 @@ def _lacking(trials: list[Trial], found: list[np.ndarray], ghosts: list[np.ndarr
 
 
 def _constants(truth: LawsTruth, trials: list[Trial], read: list[np.ndarray]) -> dict[str, Sample]:
+    """Measured over true; what cannot be measured, because a thing was not found, is 0."""
     dt_s = truth.spec.dt_s
     rows: dict[str, list[tuple[float, float]]] = {n: [] for n in ("gravity", "friction", "restitution", "momentum")}
     for trial, place in zip(trials, read, strict=True):
@@ -97,9 +103,5 @@ def _constants(truth: LawsTruth, trials: list[Trial], read: list[np.ndarray]) ->
         if trial.law in ("elastic", "inelastic"):
             before, after = momentum(trial, place, dt_s)
             rows["momentum"].append((abs(after - before), abs(before)))
-    change = {"momentum_change": Sample(np.array(rows.pop("momentum")), _over)}
-    return {name: Sample(np.array(pairs), _over) for name, pairs in rows.items()} | change
-
-
-def _over(rows: np.ndarray) -> float:
-    return float(rows[:, 0].sum() / rows[:, 1].sum())
+    change = {"momentum_change": Sample(np.nan_to_num(rows.pop("momentum")), quotient)}
+    return {name: Sample(np.nan_to_num(pairs), quotient) for name, pairs in rows.items()} | change

@@ -33,6 +33,7 @@ from videosim.audits.verdict import Result, Sample
 from videosim.audits.world import film
 from videosim.envs.law_trials import LAWS, SPLITS
 from videosim.envs.laws import VIEW_M
+from videosim.statistics import quotient
 
 FIRST_NUMBER = 100_000  # of the starts
 LYING = 4  # frames at either end over which the place of what rests is a mean
@@ -86,10 +87,10 @@ def audit_laws(viewing: Viewing) -> Result:
     deep = np.array([_deeper(*pair) for pair in of("elastic", "inelastic", "incline", "stack")])
     rest = np.array([_moved(*pair) for pair in of("stack")])
     samples = {
-        "velocity_error": Sample(errors[:, :, 0], partial(_over, floor=viewing.bench.instrument.floor_mps)),
-        "pairs_error": Sample(errors[:, 0, [1, 0]], _over),
-        "ood_error": Sample(errors[:, 0, [2, 0]], _over),
-        **{name: Sample(pairs, _over) for name, pairs in measured.items()},
+        "velocity_error": Sample(errors[:, :, 0], partial(quotient, floor=viewing.bench.instrument.floor_mps)),
+        "pairs_error": Sample(errors[:, 0, [1, 0]], quotient),
+        "ood_error": Sample(errors[:, 0, [2, 0]], quotient),
+        **{name: Sample(pairs, quotient) for name, pairs in measured.items()},
         "momentum_error": Sample(collisions),
         "energy_change": Sample(swing[:, 0] - swing[:, 1]),
         "penetration_floors": Sample(deep / e0_m, unit="e0"),
@@ -150,11 +151,6 @@ def _scores(asked: list[tuple[tuple[Trial, ...], Told]], dt_s: float) -> dict[st
         varies = float(np.linalg.norm(true - true.mean(0), axis=-1).mean())
         found[law] = min(1.0, varies / max(float(np.mean([error for _, error in mine])), 1e-9))
     return found
-
-
-def _over(rows: np.ndarray, floor: float = 1e-6) -> float:
-    """Mean of the first column over that of the second, which counts as ``floor`` at least: a codec may hide all."""
-    return float(rows[:, 0].mean() / max(rows[:, 1].mean(), floor))
 
 
 AUDIT = Audit(

@@ -28,6 +28,7 @@ from videosim.audits.gallery_instrument import LOST_M
 from videosim.audits.gallery_truth import HALVES, Tour
 from videosim.audits.verdict import Result, Sample
 from videosim.audits.world import film
+from videosim.statistics import quotient
 
 FIRST_NUMBER = 100_000  # of the starts
 LOST_PX = 32.0  # half the picture
@@ -56,7 +57,7 @@ def audit_loops(viewing: Viewing) -> Result:
 
     samples = {
         "reprojection_px": Sample(errors[:, 0], unit="px"),
-        "reprojection_error": Sample(errors, partial(_over, floor=viewing.bench.instrument.floor_px)),
+        "reprojection_error": Sample(errors, partial(quotient, floor=viewing.bench.instrument.floor_px)),
         "loop_closure_px": Sample(np.array([found.closure for found in seen]), unit="px"),
         "static_residual_px": Sample(np.array([found.residual for found in seen]), unit="px"),
         "landmark_drift_m": Sample(np.array([found.drift for found in seen]), unit="m"),
@@ -90,10 +91,6 @@ def _residual(tour: Tour, view: np.ndarray, place: np.ndarray, radius: float, si
 
 def _lost(error: np.ndarray) -> np.ndarray:
     return np.minimum(np.nan_to_num(error, nan=LOST_PX), LOST_PX)
-
-
-def _over(rows: np.ndarray, floor: float) -> float:
-    return float(rows[:, 0].mean() / max(rows[:, 1].mean(), floor))
 
 
 AUDIT = Audit(
