@@ -65,7 +65,7 @@ class TrainConfig:
     parts: int = 1  # of every batch, each a pass of its own: one after another, or shared by processes
     devices: int = 1  # processes on this machine; several need the extra `scale`, and parts that they can share
     nodes: int = 1  # machines, each started by torchrun
-    strategy: str = "ddp"  # how several processes train: ddp, gradients are summed
+    strategy: str = "ddp"  # what several processes keep: ddp, all of the weights; fsdp, each a share of them
     precision: str = "32"  # of the passes: 32, or bf16
     evaluate_every: int = 1000  # steps between two scores on held-out episodes; the best average is kept
     score_horizon: int = 60  # open-loop steps of a score

@@ -1,25 +1,24 @@
-"""The processes that train together: who takes which part of a batch, and how their gradients come together.
+"""Who trains together: which process takes which part of a batch, what it keeps of the weights, and how their gradients
+come together.
 
 A step's batch is cut into parts, each drawn by a generator of its own, whoever takes it. So a run ends with the same
 weights, but for the order of a sum, on any number of processes that divides the parts, and may go on with another
 number than it began with. One process takes the parts one after another: gradient accumulation.
 
-Every process does all of a command but the passes of training, which they share; only the first one writes.
+Every process does all of a command but the passes of training, which they share; only the first one writes, but for
+what only another one keeps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from videosim.config import TrainConfig
-from videosim.errors import VideoSimError
-from videosim.run import Run
-
+Loss = Callable[[int, torch.Generator], tuple[Tensor, dict[str, float]]]
 PRECISIONS = {"32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -63,7 +62,7 @@ class Crew:
         if not self.first:
             raise SystemExit(0)
 
-    def add_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
+    def add_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
         """Sum the gradients of all processes in place. A parameter that nobody used keeps none, as it would alone."""
         if self.size == 1:
             return
@@ -73,6 +72,10 @@ class Crew:
         for p, total in zip(mine, self.sum(flat).split([p.numel() for p in mine]), strict=True):
             p.grad = total.view_as(p)
 
+    def hold(self, module: nn.Module, loss: Loss) -> Hold:
+        """What this process keeps of the module's trainable weights while ``loss`` teaches it."""
+        return Hold(self, module, loss)
+
     def make_alike(self, tensors: Sequence[Tensor]) -> None:
         """Give every process what the first one has, in place."""
         for tensor, theirs in zip(tensors, self.agreed([t.detach() for t in tensors]), strict=True):
@@ -80,63 +83,45 @@ class Crew:
                 tensor.copy_(theirs)
 
 
-ALONE = Crew()
+class Hold:
+    """What one process keeps of a module's trainable weights, and of all that goes with a weight: here all of it.
 
-
-class FabricCrew(Crew):
-    """Processes that Lightning Fabric starts, or finds started by torchrun."""
-
-    def __init__(self, devices: int, nodes: int, strategy: str, parts: int, precision: str) -> None:
-        super().__init__(parts, precision)
-        try:
-            from lightning_fabric import Fabric
-        except ModuleNotFoundError as error:
-            raise VideoSimError(
-                "training in several processes needs Lightning Fabric; pip install 'videosim[scale]', or devices=1"
-            ) from error
-        self.fabric = Fabric(accelerator="cpu", devices=devices, num_nodes=nodes, strategy=strategy)
-        self.fabric.launch()
-        self.rank, self.size = self.fabric.global_rank, self.fabric.world_size
-
-    def sum(self, values: Tensor) -> Tensor:
-        return self.fabric.all_reduce(values, reduce_op="sum")  # type: ignore[return-value]
-
-    def agreed(self, value: Any) -> Any:
-        return self.fabric.broadcast(value)
-
-    def wait(self) -> None:
-        self.fabric.barrier()
-
-
-STRATEGIES = ("ddp",)
-BATCHES = ("batch", "tokenizer_batch", "transition_batch", "painter_batch")
-
-
-def assembled(cfg: TrainConfig, run: Run) -> tuple[Crew, TrainConfig]:
-    """The processes that ``cfg`` asks for, started: the command of this ``run`` runs again in each of them and comes
-    here; and the settings of one part of every batch. All but the first process keep silent.
-
-    Raises VideoSimError where the settings do not fit each other, or what starts several is not installed.
+    parameters  what it updates, each with the gradient of all processes after ``gather``
+    rows        of each weight those that these are
+    share       its number, and how many of it make up the weights
+    loss        of a part of a batch, for ``backward``
     """
-    processes = cfg.devices * cfg.nodes
-    if min(cfg.devices, cfg.nodes, cfg.parts) < 1 or cfg.parts % processes:
-        raise VideoSimError(
-            f"devices, nodes and parts are whole numbers from 1, and all processes have as many parts of a batch; got "
-            f"devices={cfg.devices}, nodes={cfg.nodes} and parts={cfg.parts}: give parts={max(processes, 1)}"
-        )
-    for name, choices in (("precision", tuple(PRECISIONS)), ("strategy", STRATEGIES)):
-        if getattr(cfg, name) not in choices:
-            raise VideoSimError(f"{name} is one of {', '.join(choices)}; got {getattr(cfg, name)!r}")
-    part = {}
-    for name in BATCHES:
-        part[name], left = divmod(getattr(cfg, name), cfg.parts)
-        if left or not part[name]:
-            raise VideoSimError(f"{name}={getattr(cfg, name)} has no {cfg.parts} equal parts; give a multiple of it")
-    if processes > 1 and run.command != "train":
-        raise VideoSimError(f"several processes train by `videosim train` alone; give {run.command} one device")
-    if processes == 1:
-        crew = Crew(cfg.parts, cfg.precision)
-    else:
-        crew = FabricCrew(cfg.devices, cfg.nodes, cfg.strategy, cfg.parts, cfg.precision)
-    run.console.quiet |= not crew.first
-    return crew, replace(cfg, **part)
+
+    share = 0, 1
+
+    def __init__(self, crew: Crew, module: nn.Module, loss: Loss) -> None:
+        self.crew, self.loss = crew, loss
+        self.parameters = [p for p in module.parameters() if p.requires_grad]
+        self.rows = [slice(None) for _ in self.parameters]
+
+    def gather(self) -> None:
+        """Bring the processes' gradients together. A parameter that nobody used has none."""
+        self.crew.add_gradients(self.parameters)
+
+    def clip(self) -> Tensor:
+        """Shorten the gradient of each whole weight by itself to length 1: a part with loud gradients must not slow the
+        others down. Returns the lengths they had."""
+        return torch.stack([nn.utils.clip_grad_norm_(p, 1.0) for p in self.parameters])
+
+    def due(self, wanted: bool) -> bool:
+        """Whether this process writes its share now; who has another's share need not."""
+        return self.crew.first and wanted
+
+    def settle(self) -> None:
+        """Return when all shares have been written."""
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """While the module is used otherwise than by ``loss``."""
+        yield
+
+    def release(self) -> None:
+        """Leave the module with all of its weights."""
+
+
+ALONE = Crew()

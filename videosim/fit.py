@@ -2,14 +2,12 @@
 resumption.
 
 Batches are a function of (seed, stage, step, part) alone, so a run that was stopped and resumed ends with the same
-weights, in as many processes as there may be. The state on disk is one safetensors file; nothing on the load path can
-run code.
+weights, in as many processes as there may be.
 """
 
 from __future__ import annotations
 
 import csv
-import json
 import math
 import time
 from collections.abc import Callable
@@ -18,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
-from videosim.crew import ALONE, Crew
+from videosim import states
+from videosim.crew import ALONE, Crew, Loss
 from videosim.errors import VideoSimError
 from videosim.run import Bar
 
@@ -68,7 +65,7 @@ class Log:
 def fit(
     stage: str,
     module: nn.Module,
-    loss: Callable[[int, torch.Generator], tuple[Tensor, dict[str, float]]],
+    loss: Loss,
     schedule: Schedule,
     folder: Path,
     seed: int,
@@ -87,28 +84,26 @@ def fit(
     """
     folder.mkdir(parents=True, exist_ok=True)
     crew.make_alike([*module.parameters(), *module.buffers()])
-    names = [name for name, p in module.named_parameters() if p.requires_grad]
-    parameters = [module.get_parameter(name) for name in names]
+    hold = crew.hold(module, loss)
+    parameters = hold.parameters
     average = [p.detach().clone() for p in parameters]
     best = [p.detach().clone() for p in parameters]
     optimizer = torch.optim.AdamW(parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     progress: dict[str, Any] = {"step": 0, "score": math.inf, "seconds": 0.0}
 
-    state_file = folder / f"{stage}.state.safetensors"
-    if state_file.is_file():
-        with safe_open(state_file, "pt") as file:
-            progress |= json.loads(file.metadata()["progress"])
-            bar.done = bar.first = progress["step"]
-            with torch.no_grad():
-                for i, p in enumerate(parameters):
-                    p.copy_(file.get_tensor(f"weight.{i}"))
-                    average[i].copy_(file.get_tensor(f"average.{i}"))
-                    best[i].copy_(file.get_tensor(f"best.{i}"))
-                    optimizer.state[p] = {
-                        "step": torch.tensor(float(progress["step"])),
-                        "exp_avg": file.get_tensor(f"first.{i}"),
-                        "exp_avg_sq": file.get_tensor(f"second.{i}"),
-                    }
+    if found := states.last(folder, stage):
+        progress |= found.progress
+        bar.done = bar.first = progress["step"]
+        with found as state, torch.no_grad():
+            for i, (p, rows) in enumerate(zip(parameters, hold.rows, strict=True)):
+                p.copy_(state.rows(f"weight.{i}", rows))
+                average[i].copy_(state.rows(f"average.{i}", rows))
+                best[i].copy_(state.rows(f"best.{i}", rows))
+                optimizer.state[p] = {
+                    "step": torch.tensor(float(progress["step"])),
+                    "exp_avg": state.rows(f"first.{i}", rows),
+                    "exp_avg_sq": state.rows(f"second.{i}", rows),
+                }
 
     def save(step: int) -> None:
         state: dict[str, Tensor] = {}
@@ -117,11 +112,10 @@ def fit(
             moments = optimizer.state[p]  # empty for a weight that no batch has used yet
             state[f"first.{i}"] = moments.get("exp_avg", torch.zeros_like(p))
             state[f"second.{i}"] = moments.get("exp_avg_sq", torch.zeros_like(p))
-        # One file, so that weights and step cannot come from different moments.
-        temporary = state_file.with_suffix(".tmp")
-        now = {**progress, "step": step, "seconds": seconds()}
-        save_file(state, temporary, metadata={"progress": json.dumps(now)})
-        temporary.replace(state_file)
+        states.write(folder, stage, state, {**progress, "step": step, "seconds": seconds()}, hold.share)
+        hold.settle()
+        if crew.first:
+            states.forget_others(folder, stage, step, hold.share[1])
 
     def seconds() -> float:
         return float(progress["seconds"]) + time.monotonic() - started
@@ -147,15 +141,14 @@ def fit(
         for part in crew.own:
             begin = (seed * 1_000_003 + step) * 17 + sum(map(ord, stage)) + part * APART
             with crew.passing():
-                total, terms = loss(step, torch.Generator().manual_seed(begin))
+                total, terms = hold.loss(step, torch.Generator().manual_seed(begin))
             (total / crew.parts).backward()
             share += total.detach() / crew.parts
         value = float(crew.sum(share))
         if not math.isfinite(value):
             raise VideoSimError(f"the {stage} loss is not finite at step {step}; lower the learning rate and run again")
-        crew.add_gradients(parameters)
-        # Each tensor by itself: a part with loud gradients must not slow the others down.
-        norm = torch.stack([nn.utils.clip_grad_norm_(p, 1.0) for p in parameters]).norm()
+        hold.gather()
+        norm = hold.clip().norm()
         optimizer.step()
         decay = min(schedule.average, (1 + step) / (10 + step))
         torch._foreach_lerp_(average, [p.detach() for p in parameters], 1.0 - decay)
@@ -168,7 +161,8 @@ def fit(
         if evaluate and schedule.evaluate_every and ((step + 1) % schedule.evaluate_every == 0 or last):
             before = use(average)
             module.eval()
-            scores = crew.agreed(evaluate())
+            with hold.whole():
+                scores = crew.agreed(evaluate())
             module.train()
             use(before)
             if log:
@@ -176,10 +170,11 @@ def fit(
             if scores["score"] < progress["score"]:
                 progress["score"], progress["best_step"] = scores["score"], step + 1
                 best = [a.clone() for a in average]
-        if crew.first and (time.monotonic() - last_save > SAVE_EVERY_S or last):
+        if hold.due(last or time.monotonic() - last_save > SAVE_EVERY_S):
             save(step + 1)
             last_save = time.monotonic()
     use(best if evaluate and math.isfinite(progress["score"]) else average)
+    hold.release()
     if log:
         log.board.close()
     crew.wait()  # for the state to be on the disk

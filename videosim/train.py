@@ -22,7 +22,7 @@ from videosim.checkpoint import load_checkpoint, save_checkpoint
 from videosim.clips import start_clips
 from videosim.config import TrainConfig
 from videosim.corpus import Corpus
-from videosim.crew import ALONE, Crew, assembled
+from videosim.crew import ALONE, Crew
 from videosim.data.store import EpisodeStore, Part
 from videosim.embodiments import Embodiment, joined
 from videosim.errors import VideoSimError
@@ -32,6 +32,7 @@ from videosim.held_out import open_loop_scores
 from videosim.losses import imagination_loss, outcome_loss, scaled_sensors, shown_tokens
 from videosim.missing import as_input
 from videosim.painting import train_painter
+from videosim.processes import assembled
 from videosim.run import Run, write_atomically
 from videosim.telling import check_told
 from videosim.training_card import training_card
