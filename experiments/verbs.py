@@ -3,10 +3,10 @@ data=[data/push,…]`
 
 Every verb makes ``films`` films from held-out clips of each store, whose folder's name is that of the model's
 embodiment, and is told the recorded actions where it takes any. What it makes of the frames and pixels it did not know
-is compared with what was recorded: PSNR, and the error of the physical state as the model reads it off the film. Beside
-it stands the film in which nothing happens, and what the codec alone makes of the record, which is as near as any can
-come. Several films fit between two ends, so a verb that is told no action may be right and still be off. Writes ``verbs.csv``, ``table.md`` and, of every verb, a contact sheet of the median film by PSNR into
-``out``.
+is compared with what was recorded: PSNR, and the error of the physical state as the model reads it off the film.
+Beside it stands the film in which nothing happens, and what the codec alone makes of the record, which is as near as
+any can come. Several films fit between two ends, so a verb that is told no action may be right and still be off. Writes
+``verbs.csv``, ``table.md`` and, of every verb, a contact sheet of the median film by PSNR into ``out``.
 """
 
 from __future__ import annotations
