@@ -87,12 +87,13 @@ def clips(folder: str, s: Settings) -> Iterator[Clip]:
 def wish(name: str, clip: Clip, model: WorldModel) -> Wish:
     """What ``name`` is asked for so that a right answer is the clip."""
     frame, count, verb = model.spec.frame, len(clip.frames), VERBS[name]
-    first, last = (Footage.of(part, frame) for part in (clip.frames[: verb.known], clip.frames[-verb.known :]))
+    known = verb.known or count
+    first, last = (Footage.of(part, frame) for part in (clip.frames[:known], clip.frames[-known:]))
     asked = Wish(frame, frames=count, actions=clip.actions if name in TOLD else None)
     if name == "image":
         return replace(asked, frames=1)
     if name in ("inpaint", "restyle"):
-        return replace(asked, source=Footage.of(clip.frames, frame), mask=rectangle(REGION, frame))
+        return replace(asked, source=first, mask=rectangle(REGION, frame))
     if name == "connect":
         return replace(asked, source=first, other=last)
     return replace(asked, source=last if name == "extend-backward" else first)

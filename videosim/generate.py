@@ -164,9 +164,10 @@ def _whole(
 ) -> Tensor:
     """Raw latents ``(T, N, D)``, all at once."""
     window = model.card.get("Training", {}).get("window")
-    if window and len(outline) > window + 1:
+    count = len(outline) - outline.surplus  # what only guides may lie beyond
+    if window and count > window + 1:
         raise VideoSimError(
-            f"this checkpoint has learned whole clips of up to {window + 1} frames, and {len(outline)} are wanted; "
+            f"this checkpoint has learned whole clips of up to {window + 1} frames, and {count} are wanted; "
             "give a smaller frames=, or train it with a longer window="
         )
     given = torch.zeros(len(outline), *model.latent_mean.shape, device=model.device)
