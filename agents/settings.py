@@ -32,8 +32,9 @@ def digest_tensors(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
 
 
 def fingerprint(model: WorldModel) -> str:
-    """The same of a model's weights and scales."""
-    return digest_tensors(sorted(model.state_dict().items()))
+    """The same of a model's weights and scales, and of the body that acts where there are several."""
+    bodies = [("body", torch.tensor(model.body))] if len(model.embodiments) > 1 else []
+    return digest_tensors([*sorted(model.state_dict().items()), *bodies])
 
 
 def keep_settings(folder: Path, settings: dict[str, Any]) -> None:

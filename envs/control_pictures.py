@@ -30,9 +30,9 @@ def codec(checkpoint: str) -> Fault:
     """Pictures have gone through the tokenizer of ``checkpoint``; no audit may mind, or the tokenizer is to blame."""
     import torch
 
-    from videosim.checkpoint import load_checkpoint
+    from videosim.one_body import load_body
 
-    model = load_checkpoint(checkpoint)
+    model = load_body(checkpoint)
 
     def picture(world: FaultySource, draw: Draw) -> np.ndarray:
         return model.decode(model.encode(torch.from_numpy(draw())[None]))[0].numpy()

@@ -12,12 +12,14 @@ import pytest
 import torch
 from sum_world import MODEL, SIZE, SPEC, STEPS, episode
 
-from videosim import gate, generating, mixture, train
-from videosim.checkpoint import load_checkpoint
-from videosim.config import GenerateConfig, TrainConfig
+from videosim import cli, gate, generating, mixture, train
+from videosim.agents.settings import fingerprint
+from videosim.checkpoint import load_checkpoint, save_checkpoint
+from videosim.compose import compose, to_dataclass
+from videosim.config import GapConfig, GenerateConfig, TrainConfig
 from videosim.corpus import Corpus
 from videosim.data.store import EpisodeStore
-from videosim.embodiments import Embodiment, joined
+from videosim.embodiments import Embodiment, body_of, joined
 from videosim.errors import VideoSimError
 from videosim.losses import imagination_loss
 from videosim.missing import filled
@@ -277,6 +279,31 @@ def test_one_body_dreams_as_the_whole_model_does(run: Run, model: WorldModel) ->
         assert alone.contexts.sensors.shape == (len(clips), len(body.sensors))
     with pytest.raises(VideoSimError, match="no embodiment 'car'"):
         load_body(f"{run.folder / 'checkpoint'}:car")
+
+
+def test_a_checkpoint_may_name_its_body(tmp_path: Path) -> None:
+    """A folder's own colon is none before a body, runs of two bodies do not meet, and each world has its own agent."""
+    save_checkpoint(tmp_path / "12:30" / "checkpoint", untrained(), {})
+    known = str(tmp_path / "12:30" / "checkpoint")
+    assert body_of(known) == body_of(f"{known}:log")[:1] + ("",) == (known, "")
+    assert body_of("push:driving") == ("push", "driving") and body_of("a:b/c") == ("a:b/c", "")
+    assert [load_body(text).spec.name for text in (known, f"{known}:log")] == ["sum", "log"]
+    for text, subject in ((known, "12:30"), (f"{known}:log", "12:30-log"), ("video:push", "video-push")):
+        assert cli._subject(GapConfig(checkpoint=text)) == subject
+    own, other = (
+        to_dataclass(compose("gap", GapConfig, [f"checkpoint={text}"]), "gap").agent
+        for text in ("video:cheetah-run", "cheetah-run")
+    )
+    assert own == other != GapConfig().agent
+
+
+def test_bodies_have_results_of_their_own() -> None:
+    """What was trained or scored as one body is not taken for another's, and the weights of one body say it all."""
+    model = untrained()
+    assert len({fingerprint(one_body(model, body.name)) for body in BODIES}) == len(BODIES)
+    torch.manual_seed(0)
+    single = WorldModel(MODEL, SPEC)
+    assert fingerprint(single) == fingerprint(one_body(single))
 
 
 def test_a_dream_begins_from_a_film_and_is_steered(model: WorldModel, folders: dict[str, str]) -> None:

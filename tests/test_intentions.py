@@ -17,17 +17,19 @@ from test_captions import DT_S, push
 from test_generate import ACTIONS, FRAMES
 from test_text import SMALL, SPEC
 
-from videosim import cli
+from videosim import cli, intending
 from videosim.captions import CAPTIONERS, vocabulary
 from videosim.captions.captioner import Captioner, Facts
 from videosim.captions.words import words_of
 from videosim.checkpoint import save_checkpoint
+from videosim.config import IntendConfig
 from videosim.data.store import EpisodeStore
 from videosim.embodiments import Embodiment
 from videosim.errors import VideoSimError
 from videosim.intending import push_columns
 from videosim.intentions import Ask, agreements, asks_of, columns_of, made_of, scored, world_of
 from videosim.model_config import NoTextConfig
+from videosim.run import Console, Run
 from videosim.types import Episode
 from videosim.world_model import Contexts, WorldModel
 
@@ -200,6 +202,17 @@ def test_what_a_model_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     both = asks_of(model_of(bodies=2))
     assert [ask.body for ask in both] == [0] * 3 + [1] * 3
     assert both[0].facts == {"object": "line"} and both[1].facts == {"object": "line", "motion": "left"}
+
+
+def test_two_logs_of_one_kind_are_one_world(tmp_path: Path) -> None:
+    two = [Ask(body, LINE, way, {"motion": way}) for body in (0, 1) for way in WAYS]
+    other = replace(LINE, name="other")
+    asks = [*two, *(Ask(2, other, way, {"motion": way}) for way in WAYS)]
+    shown: list[Facts] = [{"motion": way} for way in WAYS] * 2 + [{}, {}]
+    with Run("intend", IntendConfig(checkpoint="none"), tmp_path / "out", Console(quiet=True)) as run:
+        rows = intending._scores(run, asks, np.arange(6), shown, 0, "nobody")
+    assert [(row[1], row[3]) for row in rows] == [("all", "6"), ("line", "4"), ("other", "2")]
+    assert run.figures["hits_motion_line"]["value"] == 1.0 and run.figures["hits_motion_other"]["value"] == 0.0
 
 
 # --- the command -----------------------------------------------------------------------------------------------------

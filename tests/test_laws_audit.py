@@ -16,11 +16,12 @@ from videosim.audits import law_figures as figures
 from videosim.audits.catalogue import SCENES
 from videosim.audits.exam import Exam
 from videosim.audits.law_truth import Trial
-from videosim.audits.laws import draw_sets
+from videosim.audits.laws import Told, _momentum, draw_sets
 from videosim.audits.matrix import examine_control, score
 from videosim.audits.verdict import FAIL
 from videosim.audits.world import DreamWorld, Start
 from videosim.envs.law_trials import LAWS
+from videosim.statistics import quotient
 
 LAW_SCENE = SCENES["laws"]
 DT_S, FRAMES = 0.04, 16
@@ -94,6 +95,24 @@ def test_what_goes_through_another_is_deep_in_it_and_what_is_lost_has_no_figure(
     lost[5:, 0] = np.nan
     assert np.isnan(figures.restitution(pair, lost, DT_S)) and np.isnan(figures.momentum(pair, lost, DT_S)[1])
     assert figures.velocity_error(pair, lost, DT_S) > 1.0
+
+
+def test_a_collision_in_which_momenta_cancel_does_not_outweigh_the_others():
+    """Of two that meet with nearly opposite momenta, an error of 1 cm/s is many times what there was."""
+    away = np.abs(TIME - TIME[FRAMES // 2])
+    one, cancels = (
+        trial("elastic", path(red, 1.0), path(green, 1.0))
+        for red, green in (meeting(1.0), (-0.2 - away, 0.2 + 0.999 * away))
+    )
+    slower = 0.01 * (TIME - TIME[FRAMES // 2]).clip(min=0.0)
+    rows = []
+    for pair in (one, cancels):
+        shown = pair.place.copy()
+        shown[:, 1, 0] -= slower
+        rows.append(_momentum(pair, Told(np.zeros((2, 3)), shown, pair.place), DT_S))
+    assert quotient(np.array(rows)) == pytest.approx(0.01, rel=0.05)
+    lost = Told(np.zeros((2, 3)), np.full_like(one.place, np.nan), one.place)
+    assert quotient(np.array([_momentum(one, lost, DT_S)])) == 1.0
 
 
 @pytest.mark.parametrize("loss", [0.0, 0.3])

@@ -85,6 +85,7 @@ def test_a_sentence_is_the_same_alone_and_among_others() -> None:
     ("text", "words"),
     [
         ("a zebra runs", "word 'zebra'; it knows .*, among them"),
+        ("the ...", "no word that counts"),
         ("the pusher moves lef", "'lef'.*left"),
         ("красный шар", "'красный'"),
         ("a box " * 40, f"at most {LONGEST}"),

@@ -246,12 +246,16 @@ def _help(name: str, command: Command, schema: type, words: list[str]) -> None:
 
 def _subject(cfg: Any) -> str:
     """What a run is about, as a folder name: its checkpoint, its world, or its data."""
+    from videosim.embodiments import body_of
+
     checkpoint = getattr(cfg, "checkpoint", None)
     world = getattr(cfg, "world", None)
     data = getattr(cfg, "data", None) or getattr(cfg, "source", None)
     if isinstance(checkpoint, str) and checkpoint:
-        path = Path(checkpoint).resolve()
-        return path.parent.name if path.name == "checkpoint" else path.name  # every run calls its model "checkpoint"
+        folder, body = body_of(checkpoint)
+        path = Path(folder).resolve()
+        name = path.parent.name if path.name == "checkpoint" else path.name  # every run calls its model "checkpoint"
+        return f"{name}-{body}" if body else name
     if world:
         return str(getattr(world, "name", world)).replace(":", "-").replace("/", "-")
     return Path(data).name if isinstance(data, str) and data else "default"

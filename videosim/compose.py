@@ -29,6 +29,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from videosim.config import AgentConfig
+from videosim.embodiments import body_of
 from videosim.errors import VideoSimError
 from videosim.model_config import KINDS
 
@@ -107,12 +108,13 @@ def _subject_world(words: Sequence[str]) -> str:
     given = {o.key_or_group: str(o.value()) for o in parse(words) if o.key_or_group in ("world", "checkpoint")}
     if "world" in given or "checkpoint" not in given:
         return given.get("world", "")
-    for folder in (Path(given["checkpoint"]), Path(given["checkpoint"]) / "checkpoint"):
+    checkpoint, body = body_of(given["checkpoint"])
+    for folder in () if body else (Path(checkpoint), Path(checkpoint) / "checkpoint"):
         try:
             return str(json.loads((folder / "config.json").read_text())["spec"]["name"])
         except (OSError, ValueError, KeyError, TypeError):
             continue  # loading the checkpoint will say what is wrong with it
-    return given["checkpoint"]  # a bundled model has the name of its world
+    return body or checkpoint  # a body has the name of its world, and so has a bundled model
 
 
 def to_dataclass(config: DictConfig, command: str) -> Any:

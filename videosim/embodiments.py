@@ -7,6 +7,7 @@ is an *embodiment*: a body with some of these actions and some of these sensors,
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -61,6 +62,14 @@ class Embodiment:
                 tuple(sensors.high[i] for i in feels),
             ),
         )
+
+
+def body_of(checkpoint: str) -> tuple[str, str]:
+    """CHECKPOINT:BODY apart; without a body where none is named, a colon may also stand in the name of a folder."""
+    folder, colon, body = checkpoint.rpartition(":")
+    if not colon or os.sep in body or os.path.exists(checkpoint):
+        return checkpoint, ""
+    return folder, body
 
 
 def places(names: Sequence[str], own: Sequence[str]) -> list[int]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from videosim.checkpoint import load_checkpoint
 from videosim.dynamics import State
-from videosim.embodiments import places
+from videosim.embodiments import body_of, places
 from videosim.world_model import Contexts, StepOut, WorldModel
 
 
@@ -85,7 +85,7 @@ def one_body(model: WorldModel, embodiment: str | int | None = None) -> WorldMod
 def load_body(checkpoint: str | Path, device: str = "cpu") -> WorldModel:
     """The model of a folder or a bundled model's name; one of several worlds as that of its first body, or of BODY
     where it is given as CHECKPOINT:BODY. Raises VideoSimError as ``load_checkpoint`` and ``one_body`` do."""
-    folder, _, body = str(checkpoint).partition(":")
+    folder, body = body_of(str(checkpoint))
     return one_body(load_checkpoint(folder, device), body or None)
 
 

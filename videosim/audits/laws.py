@@ -9,7 +9,7 @@ through the world's own codec first, so that the figures speak of the dynamics.
     pairs_error      the same error of new combinations over that of trials as recorded
     ood_error        and of factors beyond (literature: about 35, phyworld, arXiv 2411.02385)
     gravity, friction, restitution   measured in the world over measured in the codec's truth
-    momentum_error   mean change of momentum in a collision that is not the truth's, as a share of what there was
+    momentum_error   mean change of momentum in a collision that is not the truth's, over the mean of what there was
     energy_change    by which the pendulum's energy grows more than the truth's, as a share of its swing
     penetration      how much deeper than in truth things are in one another, in e0
     rest_drift       largest way of a box of a stack at rest, in e0
@@ -91,7 +91,7 @@ def audit_laws(viewing: Viewing) -> Result:
         "pairs_error": Sample(errors[:, 0, [1, 0]], quotient),
         "ood_error": Sample(errors[:, 0, [2, 0]], quotient),
         **{name: Sample(pairs, quotient) for name, pairs in measured.items()},
-        "momentum_error": Sample(collisions),
+        "momentum_error": Sample(collisions, quotient),
         "energy_change": Sample(swing[:, 0] - swing[:, 1]),
         "penetration_floors": Sample(deep / e0_m, unit="e0"),
         "rest_drift_floors": Sample(rest / e0_m, unit="e0"),
@@ -121,11 +121,12 @@ def _ask(viewing: Viewing, trials: tuple[Trial, ...]) -> Told:
     return Told(np.array(errors).T, *places[0])
 
 
-def _momentum(trial: Trial, told: Told, dt_s: float) -> float:
-    """The change that is not the truth's, as a share of what there truly was before."""
+def _momentum(trial: Trial, told: Told, dt_s: float) -> tuple[float, float]:
+    """The change that is not the truth's, and what there truly was before: of two that meet hardly anything at times, so
+    that no share can be taken of a single collision."""
     (said, after), (was, became) = (figures.momentum(trial, place, dt_s) for place in (told.shown, told.known))
-    error = abs((after - said) - (became - was)) / abs(figures.momentum(trial, trial.place, dt_s)[0])
-    return float(error) if np.isfinite(error) else 1.0
+    error, there = abs((after - said) - (became - was)), abs(figures.momentum(trial, trial.place, dt_s)[0])
+    return error if np.isfinite(error) else there, there
 
 
 def _deeper(trial: Trial, told: Told) -> float:
