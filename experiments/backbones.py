@@ -39,6 +39,7 @@ from videosim.corpus import Corpus
 from videosim.data.store import EpisodeStore
 from videosim.errors import VideoSimError
 from videosim.held_out import CONTEXT, open_loop, scoring_windows
+from videosim.latent_cache import LatentCache
 from videosim.metrics import psnr
 from videosim.model_config import (
     ConvTokenizerConfig,
@@ -150,22 +151,18 @@ class Comparison:
             torch.manual_seed(seed)
             return WorldModel(cfg.model, self.world)
 
-        if not (folder / "latents.safetensors").is_file():
+        file = folder / "tokenizer.safetensors"
+        if not file.is_file():
             steps = self.steps(name, 60 * self.s.tokenizer_minutes, lambda n, run: fitted(fresh(0), n, run))
             model = fresh(0)
             with Run("backbones", self.s, folder, self.console) as run:
                 fitted(model, steps, run)
-                with run.progress(int(self.train.first[-1] + self.test.first[-1]), "encoding", "frames") as bar:
-                    for corpus in (self.train, self.test):
-                        corpus.encode(model, bar.advance)
-                save_file(model.tokenizer.state_dict(), folder / "tokenizer.safetensors")
-                kept = {"train": self.train.latents, "test": self.test.latents}
-                save_file(kept, folder / "latents.tmp")
-                (folder / "latents.tmp").replace(folder / "latents.safetensors")  # last: all of it is there
-        latents = load_file(folder / "latents.safetensors")
-        self.train.latents, self.test.latents = latents["train"], latents["test"]
+                save_file(model.tokenizer.state_dict(), file.with_suffix(".tmp"))
+                file.with_suffix(".tmp").replace(file)
         model = fresh(seed)
-        model.tokenizer.load_state_dict(load_file(folder / "tokenizer.safetensors"))
+        model.tokenizer.load_state_dict(load_file(file))
+        run = Run("backbones", self.s, folder, self.console)
+        LatentCache(folder).fill([self.train, self.test], model, run)
         train._set_scales(model, [self.train])
         return model
 

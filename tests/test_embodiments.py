@@ -285,7 +285,7 @@ def test_a_checkpoint_may_name_its_body(tmp_path: Path) -> None:
     """A folder's own colon is none before a body, runs of two bodies do not meet, and each world has its own agent."""
     save_checkpoint(tmp_path / "12:30" / "checkpoint", untrained(), {})
     known = str(tmp_path / "12:30" / "checkpoint")
-    assert body_of(known) == body_of(f"{known}:log")[:1] + ("",) == (known, "")
+    assert body_of(known) == (*body_of(f"{known}:log")[:1], "") == (known, "")
     assert body_of("push:driving") == ("push", "driving") and body_of("a:b/c") == ("a:b/c", "")
     assert [load_body(text).spec.name for text in (known, f"{known}:log")] == ["sum", "log"]
     for text, subject in ((known, "12:30"), (f"{known}:log", "12:30-log"), ("video:push", "video-push")):

@@ -55,7 +55,7 @@ LAYERS = [
     {"processes"},
     {"telling"},
     {"corpus", "fit", "losses"},
-    {"gate", "held_out", "mixture", "drives"},
+    {"gate", "held_out", "latent_cache", "mixture", "drives"},
     {"buckets", "clips", "training_card", "painting"},
     {"train"},
     {"envs"},

@@ -9,21 +9,23 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from sum_world import MODEL, SPEC, episode
+from sum_world import MODEL, SPEC, STEPS, episode
+from test_embodiments import LOG, part
 from test_generate import FRAMES, model_of, wish
 
-from videosim import fit, gate, train
-from videosim.buckets import Bucket, among
+from videosim import buckets, fit, gate, train
+from videosim.buckets import SIZED, Bucket, among
 from videosim.checkpoint import load_checkpoint
 from videosim.config import TrainConfig
 from videosim.data.store import EpisodeStore
+from videosim.embodiments import Embodiment, joined
 from videosim.errors import VideoSimError
 from videosim.footage import Footage
 from videosim.generate import generate
 from videosim.model_config import FlowConfig
 from videosim.resized import drawn_to, resized
 from videosim.run import Run
-from videosim.types import FrameSpec, LatentLayout
+from videosim.types import ActionSpec, FrameSpec, LatentLayout, SensorSpec, WorldSpec
 from videosim.verbs import VERBS, Wish, find_verb
 from videosim.world_model import WorldModel
 
@@ -79,58 +81,129 @@ def test_scales_are_drawn_to_the_grid_and_back() -> None:
     torch.testing.assert_close(drawn_to(torch.ones(5, 3), small, large), torch.ones(9, 3))
 
 
-def wide_store(folder: Path) -> Path:
-    """The sum world, its picture twice and then half as wide."""
-    store = EpisodeStore.create(folder, replace(SPEC, frame=FrameSpec(16, 24)))
+def square_store(folder: Path, world: WorldSpec = SPEC) -> Path:
+    store = EpisodeStore.create(folder, world)
     for seed in range(8):
-        one = episode(seed)
+        store.append(part(episode(seed), world))
+    return folder
+
+
+def wide_store(folder: Path, world: WorldSpec = SPEC) -> Path:
+    """As ``square_store``, the picture three times and then half as wide."""
+    store = EpisodeStore.create(folder, replace(world, frame=FrameSpec(16, 24)))
+    for seed in range(8):
+        one = part(episode(seed), world)
         store.append(replace(one, frames=one.frames.repeat(3, 2)[:, :, ::2]))
     return folder
 
 
-def test_one_run_learns_several_sizes(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def sized(world: WorldSpec, bodies: list[Embodiment]) -> WorldModel:
+    torch.manual_seed(0)
+    dynamics = FlowConfig(width=24, layers=2, heads=2, patch=2, joint=1.0)
+    return WorldModel(replace(MODEL, dynamics=dynamics, embodiments=max(1, len(bodies))), world, bodies)
+
+
+SMALL = TrainConfig(batch=4, tokenizer_batch=4, window=5)
+
+
+def test_one_run_of_two_worlds_learns_several_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "PROBE_STEPS", 5)
     monkeypatch.setattr(fit, "LOG_EVERY", 1)
+    monkeypatch.setattr(buckets, "SIZED", 0.7)  # of few steps enough for all
     dynamics = FlowConfig(width=24, layers=2, heads=2, past=4, patch=2, joint=1.0)
     cfg = TrainConfig(
-        data=str(data), sizes=[str(wide_store(tmp_path / "wide"))], model=replace(MODEL, dynamics=dynamics),
+        data=[str(square_store(tmp_path / "sum")), str(square_store(tmp_path / "log", LOG))], held_out=[0.2, 0.5],
+        sizes=[str(wide_store(tmp_path / "log-wide", LOG)), str(wide_store(tmp_path / "sum-wide"))],
+        model=replace(MODEL, dynamics=dynamics),
         threads=1, tokenizer_steps=8, dynamics_steps=8, batch=4, tokenizer_batch=4, window=5, evaluate_every=0,
-        score_horizon=4, score_windows=4, contexts=2, task_contexts=1, context_frames=2,
+        score_horizon=4, score_windows=4, contexts=4, task_contexts=2, context_frames=2,
     )  # fmt: skip
     with Run("train", cfg, tmp_path / "run", Console(quiet=True)) as run:
         train.main(cfg, run)
-    assert run.figures["psnr_full_24x16"]["value"] > 0.0
+    assert all(run.figures[f"psnr_full_24x16_{body}"]["value"] > 0.0 for body in ("sum", "log"))
     logged = (tmp_path / "run" / "dynamics.csv").read_text()
-    assert "joint_24x16" in logged and ",joint," in logged  # lessons of both
+    assert all(f",{name}," in logged for name in ("joint", "joint_24x16_sum", "joint_24x16_log"))  # lessons of all
     model = load_checkpoint(tmp_path / "run")
     made = generate(model, VERBS["image"], Wish(FrameSpec(16, 24)), 0, passes=2)
     assert made.film.shape == (1, 16, 24, 3)
 
 
 def test_a_lesson_in_another_size_teaches_the_model(data: Path, tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    dynamics = FlowConfig(width=24, layers=2, heads=2, patch=2, joint=1.0)
-    model = WorldModel(replace(MODEL, dynamics=dynamics), SPEC)
-    bucket = Bucket(model, str(wide_store(tmp_path / "wide")), TrainConfig(batch=4, tokenizer_batch=4, window=5))
-    bucket.encode()
-    for lesson, part in ((bucket.tokenizer_lesson, model.tokenizer), (bucket.clip_lesson, model.dynamics)):
+    model = sized(SPEC, [])
+    bucket = Bucket(model, str(wide_store(tmp_path / "wide")), SMALL)
+    bucket.train.encode(bucket.view)
+    for lesson, learner in ((bucket.tokenizer_lesson, model.tokenizer), (bucket.clip_lesson, model.dynamics)):
         lesson(torch.Generator().manual_seed(0))[0].backward()
-        taught = {name for name, p in part.named_parameters() if p.grad is not None and bool(p.grad.any())}
+        taught = {name for name, p in learner.named_parameters() if p.grad is not None and bool(p.grad.any())}
         assert any("weight" in name for name in taught) and not any("probe" in n or "reader" in n for n in taught)
-    with pytest.raises(VideoSimError, match="differ in more than the size"):
+    with pytest.raises(VideoSimError, match="one rate"):
         Bucket(WorldModel(MODEL, replace(SPEC, dt_s=0.1)), str(tmp_path / "wide"), TrainConfig())
+    with pytest.raises(VideoSimError, match="give it in data"):
+        Bucket(model, str(data), SMALL)
     with pytest.raises(VideoSimError, match="joint=1"):
         Bucket(WorldModel(MODEL, SPEC), str(tmp_path / "wide"), TrainConfig())
+
+
+def test_a_store_is_of_the_body_that_has_its_actions_and_sensors(tmp_path: Path) -> None:
+    model = sized(*joined([SPEC, LOG], ["sum", "log"]))
+    folder = str(wide_store(tmp_path / "any", LOG))
+    bucket = Bucket(model, folder, replace(SMALL, held_out=[0.2, 0.9]))
+    assert len(bucket.test.lengths) > len(bucket.train.lengths)  # as the second one is split
+    bucket.train.encode(bucket.view)
+    batch = bucket.train.windows(bucket.train.starts(5)[:1], 5)
+    assert batch["embodiment"].tolist() == [[1]] and bool(batch["sensors"].isnan().all())
+    seed = EpisodeStore.open(folder).split(0.9)[0][0]
+    torch.testing.assert_close(bucket.train.actions[:STEPS, 0], torch.as_tensor(-episode(seed).actions[:, 0] / 2.0))
+    bucket.clip_lesson(torch.Generator().manual_seed(0))[0].backward()
+    taught = model.action_tokens.embodiment.weight.grad
+    assert taught is not None and bool(taught[1].any()) and not bool(taught[0].any())
+    assert Bucket(model, str(wide_store(tmp_path / "other")), SMALL).train.embodiment == 0
+
+
+def test_of_bodies_alike_a_store_is_of_the_one_after_which_it_is_called(tmp_path: Path) -> None:
+    model = sized(*joined([SPEC, SPEC, SPEC], ["log", "push", "push2"]))
+    for name, number in (("push-24x16", 1), ("push2-24x16", 2)):
+        assert Bucket(model, str(wide_store(tmp_path / name)), SMALL).train.embodiment == number
+    with pytest.raises(VideoSimError, match="may be of log or push or push2"):
+        Bucket(model, str(wide_store(tmp_path / "24x16")), SMALL)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(SPEC, action=ActionSpec((-2.0,), (2.0,), ("pull",))),
+        replace(SPEC, action=ActionSpec((-3.0,), (2.0,), ("push",))),  # of which -3 would lie beyond all that it knows
+        replace(SPEC, action=LOG.action),  # the second one's actions and the first one's sensors
+    ],
+)
+def test_a_store_of_no_body_is_refused(other: WorldSpec, tmp_path: Path) -> None:
+    model = sized(*joined([SPEC, LOG], ["sum", "log"]))
+    EpisodeStore.create(tmp_path / "else", replace(other, frame=FrameSpec(16, 24)))
+    with pytest.raises(VideoSimError, match="are not those of sum or log"):
+        Bucket(model, str(tmp_path / "else"), SMALL)
+
+
+def test_units_of_another_size_are_those_of_the_model(tmp_path: Path) -> None:
+    inches = SensorSpec(("x",), ("in",), (-1.0,), (1.0,))
+    EpisodeStore.create(tmp_path / "else", replace(SPEC, sensors=inches, frame=FrameSpec(16, 24)))
+    with pytest.raises(VideoSimError, match="x is in m elsewhere and in in"):
+        Bucket(sized(SPEC, []), str(tmp_path / "else"), SMALL)
 
 
 def test_without_other_sizes_nothing_is_drawn_for_them() -> None:
     loss = lambda step, rng: (torch.rand((), generator=rng), {})  # noqa: E731
     assert among(loss, []) is loss
-    seen = [
-        float(among(loss, [lambda rng: (torch.tensor(2.0), {})])(0, torch.Generator().manual_seed(n))[0])
-        for n in range(40)
-    ]
-    assert 10 < seen.count(2.0) < 30
+
+
+@pytest.mark.parametrize("sizes", [1, 2, 5])
+def test_other_sizes_share_a_small_part_of_the_steps_however_many_they_are(sizes: int) -> None:
+    given: list[int] = []
+    lessons = [lambda rng, number=number: (given.append(number), {}) for number in range(sizes)]
+    mixed = among(lambda step, rng: (None, {}), lessons)  # type: ignore[arg-type]
+    for step in range(2000):
+        mixed(step, torch.Generator().manual_seed(step))
+    assert len(given) / 2000 == pytest.approx(SIZED, abs=0.03)  # three of its deviations
+    assert min(given.count(number) for number in range(sizes)) > 0.6 * len(given) / sizes
 
 
 def test_what_cannot_be_done_in_another_size_is_said() -> None:

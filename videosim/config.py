@@ -61,7 +61,7 @@ class TrainConfig:
     painter_batch: int = 256  # frames
     batch: int = 64  # windows
     window: int = 40  # transitions of one window
-    sizes: list[str] = field(default_factory=list)  # stores of this world in other sizes, for lessons of whole clips
+    sizes: list[str] = field(default_factory=list)  # stores of what data hold in other sizes: whole clips
     parts: int = 1  # of every batch, each a pass of its own: one after another, or shared by processes
     devices: int = 1  # processes on this machine; several need the extra `scale`, and parts that they can share
     nodes: int = 1  # machines, each started by torchrun

@@ -7,7 +7,9 @@ frames. Windows never cross an episode.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +24,12 @@ from videosim.world_model import WorldModel
 
 BACKGROUND_FRAMES = 15  # frames whose median image counts as an episode's background
 COMMON_FRAMES = 64  # episodes whose median background counts as common to all
+
+
+def divided(store: EpisodeStore, number: int, held_out: Any) -> tuple[Sequence[int | Part], Sequence[int | Part]]:
+    """What a store of body ``number`` has to train on and to test on; ``held_out`` as in ``TrainConfig``."""
+    share = held_out[number] if isinstance(held_out, (list, tuple)) else held_out
+    return store.split(share) if share < 1 else store.split_by_time(int(share))
 
 
 class Corpus:
@@ -52,6 +60,8 @@ class Corpus:
         parts = [i if isinstance(i, Part) else Part(i, 0, store.lengths[i] + 1) for i in episodes]
         self.spec, self.embodiment, self.task = world or store.world, embodiment, task
         shown = slice(None, None, -1 if len(mirror) else 1)
+        about = [(store.checksums[part.episode], part.first, part.end) for part in parts]
+        self.fingerprint = hashlib.sha256(repr((store.world.frame, shown, about)).encode()).hexdigest()  # of the frames
         self.frames = [store.frames(part.episode)[part.first : part.end, :, shown] for part in parts]
         self.lengths = np.array([len(f) - 1 for f in self.frames])
         self.first = np.concatenate([[0], np.cumsum(self.lengths + 1)])

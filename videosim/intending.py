@@ -106,7 +106,9 @@ def _scores(
     """Figures and rows of a table, of every kind of fact: of all worlds, and of each if there are several."""
     from videosim.intentions import scored
 
-    worlds = {ask.captioner.name: [n for n, own in enumerate(which) if asks[own].captioner is ask.captioner] for ask in asks}
+    worlds = {
+        ask.captioner.name: [n for n, own in enumerate(which) if asks[own].captioner is ask.captioner] for ask in asks
+    }
     worlds = {name: films for name, films in worlds.items() if films}
     parts: Mapping[str, Sequence[int]] = {"all": range(len(which)), **worlds} if len(worlds) > 1 else worlds
     rows = []

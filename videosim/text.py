@@ -94,7 +94,9 @@ class WordEncoder(Reader):
     def _numbered(self, text: str) -> list[int]:
         words = words_of(text)
         if text and not words:
-            raise VideoSimError(f"the text {text!r} has no word that counts; say what is to be seen, or leave text= out")
+            raise VideoSimError(
+                f"the text {text!r} has no word that counts; say what is to be seen, or leave text= out"
+            )
         for word in words:
             if word not in self.numbers:
                 near = (

@@ -21,14 +21,15 @@ from videosim.buckets import Bucket, among, encode, opened
 from videosim.checkpoint import load_checkpoint, save_checkpoint
 from videosim.clips import start_clips
 from videosim.config import TrainConfig
-from videosim.corpus import Corpus
+from videosim.corpus import Corpus, divided
 from videosim.crew import ALONE, Crew
-from videosim.data.store import EpisodeStore, Part
+from videosim.data.store import EpisodeStore
 from videosim.embodiments import Embodiment, joined
 from videosim.errors import VideoSimError
 from videosim.fit import Schedule, fit
 from videosim.gate import tokenizer_gate
 from videosim.held_out import open_loop_scores
+from videosim.latent_cache import LatentCache
 from videosim.losses import imagination_loss, outcome_loss, scaled_sensors, shown_tokens
 from videosim.missing import as_input
 from videosim.painting import train_painter
@@ -62,12 +63,11 @@ def main(cfg: TrainConfig, run: Run) -> None:
     sides = list(zip(train[: len(test)], test, strict=True))  # without what a mirror shows
     gates = [_gate(model.embodied(number), own, cfg.seed, run) for number, own in enumerate(sides)]
 
-    with run.progress(sum(int(c.first[-1]) for c in (*train, *test)), "encoding frames", "frames") as bar:
-        for corpus in (*train, *test):
-            corpus.encode(model, bar.advance)
+    cache = LatentCache(run.folder, writes=crew.first)
+    cache.fill([*train, *test], model, run)
     if not cfg.init:
         _set_scales(model, train)
-    encode(others, run, cfg.seed)
+    encode(others, cache, run, cfg.seed)
     seconds += train_transition(model, cfg, train, run, crew)
     seconds += train_dynamics(model, cfg, train, test, run, crew, others)
     seconds += train_painter(model, cfg, [corpus for corpus in train if corpus.measured.any()], run, crew)
@@ -83,6 +83,7 @@ def main(cfg: TrainConfig, run: Run) -> None:
     model.contexts = start_clips([own for own, _ in sides], cfg)
     card = training_card(model, cfg, stores, sides, gates, scores, seconds)
     save_checkpoint(run.folder / "checkpoint", model, card)
+    cache.clear()
 
 
 def _corpora(stores: Sequence[EpisodeStore], world: WorldSpec, cfg: TrainConfig) -> tuple[list[Corpus], list[Corpus]]:
@@ -98,12 +99,10 @@ def _corpora(stores: Sequence[EpisodeStore], world: WorldSpec, cfg: TrainConfig)
     train: list[Corpus] = []
     test: list[Corpus] = []
     mirrored: list[Corpus] = []
-    for number, (store, share) in enumerate(zip(stores, shares, strict=True)):
+    for number, store in enumerate(stores):
         # A store that never pays, beside one that does, has no task of which it could be told that it paid nothing.
         task = paid[number] or not any(paid)
-        known: Sequence[int | Part]
-        kept: Sequence[int | Part]
-        known, kept = store.split(share) if share < 1 else store.split_by_time(int(share))
+        known, kept = divided(store, number, held_out)
         train.append(Corpus(store, known, world, number, task))
         test.append(Corpus(store, kept, world, number, task))
         if cfg.mirror:

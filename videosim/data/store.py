@@ -101,7 +101,7 @@ class EpisodeStore:
         self._from = rows["row_from"].to_numpy()
         self._rows = rows["length"].to_numpy()
         self._physics_size: list[int] = rows["physics_size"].to_pylist()
-        self._crc = rows["frames_crc32"].to_numpy()
+        self.checksums: list[int] = rows["frames_crc32"].to_pylist()  # of the frames of every episode
         self.behaviours: list[str] = rows["behaviour"].to_pylist()
         self.seeds: list[int] = rows["seed"].to_pylist()
         self.wide: list[bool] = rows["wide"].to_pylist()
@@ -221,7 +221,7 @@ class EpisodeStore:
     def verify(self) -> None:
         """Read every frame once; VideoSimError naming the first episode whose frames were altered."""
         for number in range(len(self)):
-            if zlib.crc32(np.ascontiguousarray(self.frames(number)).data) != self._crc[number]:
+            if zlib.crc32(np.ascontiguousarray(self.frames(number)).data) != self.checksums[number]:
                 raise VideoSimError(f"the frames of episode {number} in {self.folder} are damaged; {layout.MEND}")
 
     # --- writing -----------------------------------------------------------------------------------------------------
