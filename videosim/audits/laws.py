@@ -122,8 +122,8 @@ def _ask(viewing: Viewing, trials: tuple[Trial, ...]) -> Told:
 
 
 def _momentum(trial: Trial, told: Told, dt_s: float) -> tuple[float, float]:
-    """The change that is not the truth's, and what there truly was before: of two that meet hardly anything at times, so
-    that no share can be taken of a single collision."""
+    """The change that is not the truth's, and what there truly was before: of two that meet hardly anything at times,
+    so that no share can be taken of a single collision."""
     (said, after), (was, became) = (figures.momentum(trial, place, dt_s) for place in (told.shown, told.known))
     error, there = abs((after - said) - (became - was)), abs(figures.momentum(trial, trial.place, dt_s)[0])
     return error if np.isfinite(error) else there, there
