@@ -21,9 +21,8 @@ from videosim.agents.settings import digest
 from videosim.calibration import spearman
 from videosim.config import StressConfig, WorldConfig
 from videosim.envs.physics import load_world
-from videosim.envs.twin import check_world, world_of
+from videosim.envs.twin import check_world, load_with_physics
 from videosim.errors import VideoSimError
-from videosim.one_body import load_body
 from videosim.report import Report, Table, write_report
 from videosim.run import Run
 from videosim.statistics import Estimate, bootstrap, crossed_bootstrap
@@ -40,8 +39,7 @@ def main(cfg: StressConfig, run: Run) -> None:
     """
     if min(cfg.seeds, cfg.episodes) < 1 or not cfg.perturbations:
         raise VideoSimError("seeds and episodes are whole numbers from 1, and perturbations holds one at least")
-    model = load_body(cfg.checkpoint)
-    world = world_of(model.spec)
+    model, world = load_with_physics(cfg.checkpoint)
     worlds = {"none": world} | {name: perturbed(world, name) for name in cfg.perturbations}
     for changed in worlds.values():
         check_world(model, changed)

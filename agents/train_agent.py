@@ -16,9 +16,8 @@ from videosim.agents.policy import Policy
 from videosim.agents.settings import fingerprint, keep_settings
 from videosim.config import AgentCommandConfig, WorldConfig
 from videosim.envs.observations import Filter, Observer, TrueState
-from videosim.envs.twin import check_world, world_of
+from videosim.envs.twin import check_world, load_with_physics
 from videosim.errors import VideoSimError
-from videosim.one_body import load_body
 from videosim.run import Run, write_atomically
 from videosim.statistics import bootstrap
 from videosim.world_model import WorldModel
@@ -30,8 +29,7 @@ def main(cfg: AgentCommandConfig, run: Run) -> None:
     """Train a policy in ``cfg.train_in`` and score it in the physics that the checkpoint was trained on."""
     if cfg.threads:
         torch.set_num_threads(cfg.threads)
-    model = load_body(cfg.checkpoint)
-    train_and_score(cfg, model, world_of(model.spec), run)
+    train_and_score(cfg, *load_with_physics(cfg.checkpoint), run)
 
 
 def train_and_score(cfg: AgentCommandConfig, model: WorldModel, world: WorldConfig, run: Run) -> None:

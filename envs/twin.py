@@ -17,7 +17,7 @@ from videosim.envs.physics import PhysicsEnv, load_world
 from videosim.envs.video_sim import DEFAULT_CHECKPOINT, VideoSimEnv
 from videosim.errors import VideoSimError
 from videosim.metrics import psnr, state_error
-from videosim.one_body import load_body
+from videosim.one_body import OneBody, load_body
 from videosim.types import WorldSpec
 from videosim.video import difference
 from videosim.world_model import WorldModel
@@ -109,11 +109,14 @@ class VideoSimTwinEnv(gymnasium.Env):
 
 
 def load_with_physics(checkpoint: str) -> tuple[WorldModel, WorldConfig]:
-    """The model of a checkpoint, and the physics it was trained on. Raises VideoSimError where either cannot be had,
-    or they are not of one world."""
+    """The model of a checkpoint, and the physics it was trained on: a body's episodes last as long as those do, and not
+    as long as those of the first of its worlds. Raises VideoSimError where either cannot be had, or they are not of one
+    world."""
     model = load_body(checkpoint)
     world = world_of(model.spec)
     check_world(model, world)
+    if isinstance(model, OneBody):
+        model.spec = replace(model.spec, horizon=world.horizon)
     return model, world
 
 

@@ -20,6 +20,8 @@ from videosim.config import GapConfig, GenerateConfig, TrainConfig
 from videosim.corpus import Corpus
 from videosim.data.store import EpisodeStore
 from videosim.embodiments import Embodiment, body_of, joined
+from videosim.envs.physics import PhysicsEnv
+from videosim.envs.twin import load_with_physics
 from videosim.errors import VideoSimError
 from videosim.losses import imagination_loss
 from videosim.missing import filled
@@ -285,7 +287,7 @@ def test_a_checkpoint_may_name_its_body(tmp_path: Path) -> None:
     """A folder's own colon is none before a body, runs of two bodies do not meet, and each world has its own agent."""
     save_checkpoint(tmp_path / "12:30" / "checkpoint", untrained(), {})
     known = str(tmp_path / "12:30" / "checkpoint")
-    assert body_of(known) == (*body_of(f"{known}:log")[:1], "") == (known, "")
+    assert body_of(known) == (known, "") and body_of(f"{known}:log") == (known, "log")
     assert body_of("push:driving") == ("push", "driving") and body_of("a:b/c") == ("a:b/c", "")
     assert [load_body(text).spec.name for text in (known, f"{known}:log")] == ["sum", "log"]
     for text, subject in ((known, "12:30"), (f"{known}:log", "12:30-log"), ("video:push", "video-push")):
@@ -295,6 +297,17 @@ def test_a_checkpoint_may_name_its_body(tmp_path: Path) -> None:
         for text in ("video:cheetah-run", "cheetah-run")
     )
     assert own == other != GapConfig().agent
+
+
+def test_a_body_lasts_as_long_as_its_physics(tmp_path: Path) -> None:
+    env = PhysicsEnv("cartpole-swingup")
+    cart = env.world_spec
+    env.close()
+    world, bodies = joined([replace(cart, name="short", horizon=7), cart], ["short", cart.name])
+    assert world.horizon == 7
+    save_checkpoint(tmp_path / "model", WorldModel(replace(MODEL, embodiments=2), world, bodies), {})
+    model, physics = load_with_physics(f"{tmp_path / 'model'}:{cart.name}")
+    assert model.spec.horizon == physics.horizon == cart.horizon > 7
 
 
 def test_bodies_have_results_of_their_own() -> None:
