@@ -24,7 +24,7 @@ from videosim import train
 from videosim.checkpoint import load_checkpoint
 from videosim.compose import compose, to_dataclass
 from videosim.config import TrainConfig
-from videosim.corpus import Corpus
+from videosim.corpus import Corpus, divided
 from videosim.data.store import EpisodeStore
 from videosim.drives import Dreamed, dreamed, drive_scores, windows_of
 from videosim.run import Run
@@ -70,7 +70,7 @@ def _measured(folder: Path, data: str, number: int, held_out: float) -> dict[str
     store = EpisodeStore.open(data)
     kept = folder / f"dreams-{number}.npz"
     if not kept.is_file():
-        parts = store.split(held_out) if held_out < 1 else store.split_by_time(int(held_out))
+        parts = divided(store, 0, held_out)
         test = Corpus(store, parts[1], model.spec, number)
         test.encode(model)
         where = windows_of(test, HORIZONS[-1], WINDOWS, 0)

@@ -376,11 +376,11 @@ def test_bodies_that_steer_the_other_way_round_are_told_apart(folders: dict[str,
     for name in ("sum", "log"):
         env = gymnasium.make("videosim:VideoSim-v0", checkpoint=model, embodiment=name).unwrapped
         for push in (-1.0, 1.0):
-            moved = []
+            moved, done = [], {"push": push, "brake": 0.0}
             for context in np.flatnonzero(model.contexts.embodiment.numpy() == 2):  # all of them from the film
                 first, _ = env.reset(options={"context": int(context)})
                 for _ in range(2):
-                    last = env.step(np.array([push, 0.0], np.float32)[: env.action_space.shape[0]])[0]
+                    last = env.step(np.array([done[number] for number in WORLDS[name].action.names], np.float32))[0]
                 moved.append(centre(last) - centre(first))
             places[name, push] = np.mean(moved)
     assert places["sum", 1.0] > places["sum", -1.0] + 1.0
