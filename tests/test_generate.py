@@ -225,8 +225,8 @@ def test_whole_clips_need_their_training_and_its_length() -> None:
     trained = model_of("flow")
     trained.card = {"Training": {"window": 8}}
     try:
-        assert len(made("flow", "loop", frames=7).film) == 7  # and two that guide
-        refused("up to 9 frames, and 10", lambda: made("flow", "loop", frames=8))
+        assert len(made("flow", "loop", frames=9).film) == 9  # what guides it lies beyond
+        refused("up to 9 frames, and 10", lambda: made("flow", "loop", frames=10))
         assert len(made("flow", "extend-forward", frames=40).film) == 40
     finally:
         trained.card = {}
