@@ -11,7 +11,8 @@ Measured of each: state error against horizon, PSNR, processor time of a frame a
 one token a pass, the surest first. Neither keeps anything between the passes of a frame.
 
 A cell, which is a core of one seed and compute, is a folder in ``out/cells``; one that is done is not done again, one
-that was interrupted goes on. Writes ``cells.csv``, ``table.md`` and plots into ``out``.
+that was interrupted goes on. A fully trained core stays there as a checkpoint, for `videosim audit` to examine. Writes
+``cells.csv``, ``table.md`` and plots into ``out``.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from videosim import train
+from videosim.checkpoint import save_checkpoint
+from videosim.clips import start_clips
 from videosim.config import TrainConfig
 from videosim.corpus import Corpus
 from videosim.data.store import EpisodeStore
@@ -209,7 +212,18 @@ class Comparison:
             if fraction == 1.0 and seed == 0:
                 tensors |= {f"frozen {kind}/{name}": value for name, value in self.frozen(model).items()}
             save_file({name: value.contiguous() for name, value in tensors.items()}, folder / "dreams.safetensors")
+            if fraction == 1.0:
+                self.kept(model, cfg, folder / "checkpoint")
         return Cell.read(folder)
+
+    def kept(self, model: WorldModel, cfg: TrainConfig, folder: Path) -> None:
+        """A fully trained core as a checkpoint for `videosim audit`, with the passes that stand for it in the curve over
+        compute."""
+        if isinstance(model.dynamics, SpaceTimeDynamics):
+            model.dynamics.config = replace(model.dynamics.config, steps=next(iter(arms(model, full=False).values())))
+            model.config = replace(model.config, dynamics=model.dynamics.config)
+        model.contexts = start_clips([self.train], cfg)
+        save_checkpoint(folder, model, {"Training": {"seed": cfg.seed, "minutes": self.s.minutes, "threads": 1}})
 
     @torch.no_grad()
     def dreamed(self, model: WorldModel) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ import torch
 from rich.console import Console
 from sum_world import SPEC, episode
 
+from videosim.checkpoint import load_checkpoint
 from videosim.data.store import EpisodeStore
 from videosim.errors import VideoSimError
 from videosim.held_out import open_loop_scores
@@ -96,6 +97,10 @@ def test_a_whole_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     for arm in ("recurrent", "flow K=1", "denoiser K=8", "masked K=8", "token by token", "frozen flow", "PASS"):
         assert arm in table
     assert {p.name for p in out.glob("*.*")} >= {"cells.csv", "table.md", "horizon.png", "compute.png", "result.json"}
+    passes = {"recurrent": None, "flow": 4, "masked": 8}
+    for kind, count in passes.items():
+        kept = load_checkpoint(out / "cells" / f"{kind}-0-1of1" / "checkpoint")
+        assert kept.config.dynamics.kind == kind and getattr(kept.config.dynamics, "steps", None) == count
     stamps = {p: p.stat().st_mtime_ns for p in (out / "cells").rglob("result.json")}
     assert len(stamps) == 6
     backbones.compared(s, Console(quiet=True))
