@@ -217,8 +217,8 @@ class Comparison:
         return Cell.read(folder)
 
     def kept(self, model: WorldModel, cfg: TrainConfig, folder: Path) -> None:
-        """A fully trained core as a checkpoint for `videosim audit`, with the passes that stand for it in the curve over
-        compute."""
+        """A fully trained core as a checkpoint for `videosim audit`, with the passes that stand for it in the curve
+        over compute."""
         if isinstance(model.dynamics, SpaceTimeDynamics):
             model.dynamics.config = replace(model.dynamics.config, steps=next(iter(arms(model, full=False).values())))
             model.config = replace(model.config, dynamics=model.dynamics.config)
