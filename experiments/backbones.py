@@ -60,7 +60,7 @@ from videosim.world_model import WorldModel
 
 FRACTIONS = (1.0, 1 / 8, 1 / 32)  # of the training compute
 FIRST, LAST = 0.25, 0.1  # shares of it for the transition, and for the painter, of a core that has them
-TIMED = 8  # steps whose time says how many the compute is worth
+TIMED = 16  # steps whose time says how many the compute is worth
 DENOISER = 32  # steps of the flow core as a denoiser
 ROWS, REPEATS = 64, 7  # of the measurement of speed
 FILMED = 32  # windows whose pictures are compared
@@ -131,13 +131,14 @@ class Comparison:
         known: dict[str, float] = json.loads(file.read_text()) if file.is_file() else {}
         if stage not in known:
             spent = []
-            for count in (2, 2 + TIMED):
+            for count in (2, 2, 2 + TIMED):
                 with tempfile.TemporaryDirectory() as bin:
                     before = time.process_time()
                     some(count, Run("backbones", self.s, bin, Console(quiet=True)))
                     spent.append(time.process_time() - before)
-            # Not all of it can be overhead, whatever the clock says of steps that take no time.
-            known[stage] = max(spent[1] - spent[0], 0.1 * spent[1]) / TIMED
+            # The first pays for all that is kept afterwards. Not all of the last can be overhead, whatever the clock
+            # says of steps that take no time.
+            known[stage] = max(spent[2] - spent[1], 0.1 * spent[2]) / TIMED
             write_atomically(file, json.dumps(known, indent=1))
         return max(1, round(seconds / known[stage]))
 
