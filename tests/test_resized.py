@@ -14,7 +14,7 @@ from test_embodiments import LOG, part
 from test_generate import FRAMES, model_of, wish
 
 from videosim import buckets, fit, gate, train
-from videosim.buckets import SIZED, Bucket, among
+from videosim.buckets import SIZED, Bucket, beside
 from videosim.checkpoint import load_checkpoint
 from videosim.config import TrainConfig
 from videosim.data.store import EpisodeStore
@@ -133,7 +133,7 @@ def test_a_lesson_in_another_size_teaches_the_model(data: Path, tmp_path: Path) 
     bucket = Bucket(model, str(wide_store(tmp_path / "wide")), SMALL)
     bucket.train.encode(bucket.view)
     for lesson, learner in ((bucket.tokenizer_lesson, model.tokenizer), (bucket.clip_lesson, model.dynamics)):
-        lesson(torch.Generator().manual_seed(0))[0].backward()
+        lesson(0, torch.Generator().manual_seed(0))[0].backward()
         taught = {name for name, p in learner.named_parameters() if p.grad is not None and bool(p.grad.any())}
         assert any("weight" in name for name in taught) and not any("probe" in n or "reader" in n for n in taught)
     with pytest.raises(VideoSimError, match="one rate"):
@@ -154,7 +154,7 @@ def test_a_store_is_of_the_body_that_has_its_actions_and_sensors(tmp_path: Path)
     assert batch["embodiment"].tolist() == [[1]] and bool(batch["sensors"].isnan().all())
     seed = EpisodeStore.open(folder).split(0.9)[0][0]
     torch.testing.assert_close(bucket.train.actions[:STEPS, 0], torch.as_tensor(-episode(seed).actions[:, 0] / 2.0))
-    bucket.clip_lesson(torch.Generator().manual_seed(0))[0].backward()
+    bucket.clip_lesson(0, torch.Generator().manual_seed(0))[0].backward()
     taught = model.action_tokens.embodiment.weight.grad
     assert taught is not None and bool(taught[1].any()) and not bool(taught[0].any())
     assert Bucket(model, str(wide_store(tmp_path / "other")), SMALL).train.embodiment == 0
@@ -190,20 +190,14 @@ def test_units_of_another_size_are_those_of_the_model(tmp_path: Path) -> None:
         Bucket(sized(SPEC, []), str(tmp_path / "else"), SMALL)
 
 
-def test_without_other_sizes_nothing_is_drawn_for_them() -> None:
-    loss = lambda step, rng: (torch.rand((), generator=rng), {})  # noqa: E731
-    assert among(loss, []) is loss
-
-
 @pytest.mark.parametrize("sizes", [1, 2, 5])
 def test_other_sizes_share_a_small_part_of_the_steps_however_many_they_are(sizes: int) -> None:
-    given: list[int] = []
-    lessons = [lambda rng, number=number: (given.append(number), {}) for number in range(sizes)]
-    mixed = among(lambda step, rng: (None, {}), lessons)  # type: ignore[arg-type]
-    for step in range(2000):
-        mixed(step, torch.Generator().manual_seed(step))
-    assert len(given) / 2000 == pytest.approx(SIZED, abs=0.03)  # three of its deviations
-    assert min(given.count(number) for number in range(sizes)) > 0.6 * len(given) / sizes
+    own = [(1.0, lambda step, rng: None), (3.0, lambda step, rng: None)]
+    together = beside(own, [lambda step, rng: None] * sizes)  # type: ignore[arg-type, list-item]
+    weights = np.array([weight for weight, _ in together])
+    np.testing.assert_allclose(weights[2:].sum() / weights.sum(), SIZED)
+    assert len(set(weights[2:])) == 1 and together[:2] == own
+    assert beside(own, []) == own  # type: ignore[arg-type]
 
 
 def test_what_cannot_be_done_in_another_size_is_said() -> None:

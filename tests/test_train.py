@@ -14,7 +14,7 @@ import torch
 from sum_world import GAIN, MODEL, SIZE, SPEC, episode, picture
 
 from videosim import fit as fitting
-from videosim import gate, painting, train
+from videosim import gate, losses, painting, train
 from videosim.checkpoint import load_checkpoint
 from videosim.config import TrainConfig
 from videosim.corpus import Corpus
@@ -234,7 +234,7 @@ def test_every_kind_trains_stops_and_opens_as_an_environment(
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["flow", "windows"])
 def test_dreams_of_a_transformer_follow_the_actions(kind: str, data: Path, tmp_path: Path) -> None:
-    trained_in(tmp_path, settings(data, model=GENERATIVE[kind], dynamics_steps=300))
+    trained_in(tmp_path, settings(data, model=GENERATIVE[kind], dynamics_steps=450))
     model = load_checkpoint(tmp_path)
     corpus = held_out(model, data)
     right = open_loop_scores(model, corpus, 10, 200, 0)
@@ -284,7 +284,7 @@ def test_one_batch_can_be_learnt_by_heart(data: Path, tmp_path: Path) -> None:
     terms: list[dict[str, float]] = []
 
     def imagine(step: int, rng: torch.Generator) -> tuple[torch.Tensor, dict[str, float]]:
-        total, parts = train.imagination_loss(model, batch, rng)
+        total, parts = losses.imagination_loss(model, batch, rng)
         terms.append(parts)
         return total, parts
 
@@ -309,7 +309,7 @@ def test_the_loss_is_finite_and_reaches_every_part(data: Path) -> None:
     corpus.encode(model)
     batch = corpus.windows(corpus.starts(6)[::5], 6)
     batch["terminated"][:, 3] = 1.0
-    total, terms = train.imagination_loss(model, batch, torch.Generator().manual_seed(0))
+    total, terms = losses.imagination_loss(model, batch, torch.Generator().manual_seed(0))
     total.backward()
     wanted = {"latents", "filter", "reading", "moved", "reward", "termination", "error_nll"}
     assert bool(torch.isfinite(total)) and set(terms) == wanted

@@ -7,7 +7,7 @@ its sensors. Lengths are mixed in any case: a lesson about whole clips draws its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,15 +17,16 @@ from torch import Tensor
 
 from videosim.config import TrainConfig
 from videosim.corpus import Corpus, divided
+from videosim.crew import Loss
 from videosim.data.store import EpisodeStore
 from videosim.embodiments import joined
 from videosim.errors import VideoSimError
 from videosim.latent_cache import LatentCache
+from videosim.lessons import Lesson
+from videosim.losses import clip_loss
 from videosim.metrics import psnr
 from videosim.resized import resized
 from videosim.run import Run
-from videosim.spacetime import SpaceTimeDynamics
-from videosim.telling import telling
 from videosim.types import WorldSpec
 from videosim.world_model import WorldModel
 
@@ -34,8 +35,6 @@ SCORED = 256  # frames of a tokenizer's score
 # particular to a grid, which is little, and nothing of sensors, dreams or rewards, so most steps must be the main
 # size's. A choice: what other shares do has not been measured.
 SIZED = 0.2
-Lesson = Callable[[torch.Generator], tuple[Tensor, dict[str, float]]]
-Loss = Callable[[int, torch.Generator], tuple[Tensor, dict[str, float]]]
 
 
 class Bucket:
@@ -50,8 +49,7 @@ class Bucket:
         body = _body(model, store.world, folder)
         if store.world.frame == model.spec.frame:
             raise VideoSimError(f"{folder} has the size of data, {model.spec.frame.shape[:2]}; give it in data=[…]")
-        core = model.dynamics
-        if not isinstance(core, SpaceTimeDynamics) or not core.config.joint:
+        if not model.dynamics.clips:
             raise VideoSimError(
                 "other sizes are for whole clips; train model.dynamics.kind=flow or masked, with model.dynamics.joint=1"
             )
@@ -66,20 +64,15 @@ class Bucket:
         self.view = resized(self.model, self.frame)
         cache.fill([self.train], self.view, run)
 
-    def tokenizer_lesson(self, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def tokenizer_lesson(self, step: int, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """As the model's own, but for the sensors: what reads them has the size of the model."""
         frames, backgrounds, sensors = self.train.pairs(self._drawn(1, self.cfg.tokenizer_batch, rng))
         return self.view.tokenizer.loss(frames, backgrounds, sensors[:, :0], rng)
 
-    def clip_lesson(self, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def clip_lesson(self, step: int, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         batch = self.train.windows(self._drawn(self.cfg.window, self.cfg.batch, rng), self.cfg.window)
-        exists = torch.cat([torch.ones(self.cfg.batch, 1), batch["valid"].float()], 1)
-        core = self.view.dynamics
-        assert isinstance(core, SpaceTimeDynamics)
-        latents = (batch["latents"] - self.view.latent_mean) / self.view.latent_std
-        tokens = self.model.action_tokens(batch["actions"], batch["embodiment"])
-        lost = core.clip_loss(latents, tokens, exists, rng, telling(self.model, batch))
-        return lost, {f"joint_{self.name}": float(lost.detach())}
+        lost, terms = clip_loss(self.model, self.view, batch, rng)
+        return lost, {f"{term}_{self.name}": value for term, value in terms.items()}
 
     def score(self, seed: int) -> float:
         """PSNR in dB of what the tokenizer makes of frames that it has not seen."""
@@ -126,14 +119,7 @@ def encode(buckets: Sequence[Bucket], cache: LatentCache, run: Run, seed: int) -
         run.figure(f"psnr_full_{bucket.name}", bucket.score(seed), unit="dB")
 
 
-def among(loss: Loss, lessons: Sequence[Lesson]) -> Loss:
-    """``loss``, or in a share ``SIZED`` of the steps one of ``lessons``; just ``loss`` where there are none."""
-    if not lessons:
-        return loss
-
-    def mixed(step: int, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        if torch.rand((), generator=rng) >= SIZED:
-            return loss(step, rng)
-        return lessons[int(torch.randint(len(lessons), (), generator=rng))](rng)
-
-    return mixed
+def beside(own: Sequence[Lesson], others: Sequence[Loss]) -> list[Lesson]:
+    """The model's ``own`` lessons and those in other sizes, of which each of ``others`` is one, with their weights."""
+    all_own = sum(weight for weight, _ in own)
+    return [*own, *((SIZED / (1.0 - SIZED) * all_own / len(others), lesson) for lesson in others)]

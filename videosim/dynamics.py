@@ -61,7 +61,8 @@ class Dynamics(nn.Module, ABC):
 
     ``transition``: the part, if a core has one, that moves the physical state on without a look at the picture; it is
     trained first, by ``transition_loss``, and must stay as it is while ``loss`` trains the rest. ``text``: the part, if
-    a core has one, that reads a text about a whole clip.
+    a core has one, that reads a text about a whole clip. ``clips``: how many lessons about whole clips, ``clip_loss``,
+    it wants for one of ``loss``; 0: it makes none.
     """
 
     feature_size: int
@@ -70,11 +71,13 @@ class Dynamics(nn.Module, ABC):
     sensor_high: Tensor
     transition: nn.Module | None
     text: nn.Module | None
+    clips: float
 
     def __init__(self, sensors: int) -> None:
         super().__init__()
         self.transition = None
         self.text = None
+        self.clips = 0.0
         self.register_buffer("sensor_step", torch.ones(sensors))
         self.register_buffer("sensor_low", torch.full((sensors,), -1e4))
         self.register_buffer("sensor_high", torch.full((sensors,), 1e4))
@@ -111,11 +114,9 @@ class Dynamics(nn.Module, ABC):
         sensors: Tensor,
         valid: Tensor,
         rng: torch.Generator,
-        telling: Telling | None = None,
     ) -> DynamicsLoss:
         """latents ``(B, T+1, N, D)``, action tokens ``(B, T, W)``, sensors ``(B, T+1, S)`` standardised and NaN where
-        they are not known, valid bool ``(B, T)``: False where the transition does not exist; ``telling`` for a core
-        that reads text, or None: nothing is said."""
+        they are not known, valid bool ``(B, T)``: False where the transition does not exist."""
 
     @torch.no_grad()
     def _dreamt(self, latents: Tensor, actions: Tensor, context: int) -> Dreamt:
@@ -140,6 +141,13 @@ class Dynamics(nn.Module, ABC):
     def transition_loss(self, sensors: Tensor, actions: Tensor, weight: Tensor, rng: torch.Generator) -> Tensor:
         """What trains ``transition``; ``weight`` ``(B, T)``: how much each step counts. The rest as in ``loss``."""
         raise NotImplementedError(f"{type(self).__name__} has no transition of its own")
+
+    def clip_loss(
+        self, latents: Tensor, actions: Tensor, valid: Tensor, rng: torch.Generator, telling: Telling | None = None
+    ) -> Tensor:
+        """What trains the making of whole clips, from windows as in ``loss``; ``telling`` says what they show, to a
+        core that reads text; None: nothing is said."""
+        raise NotImplementedError(f"{type(self).__name__} makes no whole clips")
 
 
 def build_dynamics(config: DynamicsConfig, layout: LatentLayout, action_width: int, sensors: int) -> Dynamics:

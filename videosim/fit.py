@@ -94,13 +94,14 @@ def fit(
     if found := states.last(folder, stage):
         progress |= found.progress
         bar.done = bar.first = progress["step"]
+        used = progress.pop("used", [progress["step"]] * len(parameters))  # a lesson need not use every weight
         with found as state, torch.no_grad():
             for i, (p, rows) in enumerate(zip(parameters, hold.rows, strict=True)):
                 p.copy_(state.rows(f"weight.{i}", rows))
                 average[i].copy_(state.rows(f"average.{i}", rows))
                 best[i].copy_(state.rows(f"best.{i}", rows))
                 optimizer.state[p] = {
-                    "step": torch.tensor(float(progress["step"])),
+                    "step": torch.tensor(float(used[i])),
                     "exp_avg": state.rows(f"first.{i}", rows),
                     "exp_avg_sq": state.rows(f"second.{i}", rows),
                 }
@@ -112,7 +113,8 @@ def fit(
             moments = optimizer.state[p]  # empty for a weight that no batch has used yet
             state[f"first.{i}"] = moments.get("exp_avg", torch.zeros_like(p))
             state[f"second.{i}"] = moments.get("exp_avg_sq", torch.zeros_like(p))
-        states.write(folder, stage, state, {**progress, "step": step, "seconds": seconds()}, hold.share)
+        counts = [int(optimizer.state[p].get("step", 0)) for p in parameters]
+        states.write(folder, stage, state, {**progress, "step": step, "seconds": seconds(), "used": counts}, hold.share)
         hold.settle()
         if crew.first:
             states.forget_others(folder, stage, step, hold.share[1])

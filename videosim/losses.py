@@ -33,7 +33,7 @@ def imagination_loss(
     latents = (batch["latents"] - model.latent_mean) / model.latent_std
     sensors, (tokens, _) = scaled_sensors(model, batch), shown_tokens(model, batch, rng)
     valid = batch["valid"]
-    core = model.dynamics.loss(latents, tokens, sensors, valid, rng, telling(model, batch))
+    core = model.dynamics.loss(latents, tokens, sensors, valid, rng)
 
     before, after = core.features[:, :-1], core.features[:, 1:]
     shown = as_input(sensors)
@@ -52,6 +52,17 @@ def imagination_loss(
     total = core.total + reward_term + end_term + 0.1 * error_term
     terms = {**core.terms, "reward": reward_term, "termination": end_term, "error_nll": error_term}
     return total, {name: float(value.detach()) for name, value in terms.items()}
+
+
+def clip_loss(
+    model: WorldModel, view: WorldModel, batch: dict[str, Tensor], rng: torch.Generator
+) -> tuple[Tensor, dict[str, float]]:
+    """Loss of whole clips on one batch of windows, of the size of ``view``: ``model`` itself, or what it is in another
+    size of picture (``resized``)."""
+    latents = (batch["latents"] - view.latent_mean) / view.latent_std
+    tokens, _ = shown_tokens(model, batch, rng)
+    lost = view.dynamics.clip_loss(latents, tokens, batch["valid"], rng, telling(model, batch))
+    return lost, {"joint": float(lost.detach())}
 
 
 def outcome_loss(model: WorldModel, batch: dict[str, Tensor], reward: Tensor, logit: Tensor) -> tuple[Tensor, Tensor]:

@@ -126,7 +126,7 @@ class SpaceTimeConfig(DynamicsConfig):
     steps: int = 1  # passes that make a frame
     guidance: float = 0.0  # how far a frame is moved away from what it would be without the action
     dropped: float = 0.1  # share of the actions that training hides, for guidance
-    joint: float = 0.0  # lessons a batch gives about whole clips, every frame of which looks at all; 0.5: every other
+    joint: float = 0.0  # steps about whole clips, every frame of which looks at all, for each of the others
     untold: float = 0.5  # share of those clips that are told no action at all
     text: Any = field(default_factory=NoTextConfig)  # what reads a text about such a clip
     input_noise: float = 0.05  # standard deviation added to the latents that training absorbs

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from videosim.dynamics import Dynamics, DynamicsLoss, State, Telling
+from videosim.dynamics import Dynamics, DynamicsLoss, State
 from videosim.layers import linear, network, small
 from videosim.missing import as_input, filled
 from videosim.model_config import RecurrentConfig
@@ -164,7 +164,6 @@ class RecurrentDynamics(Dynamics):
         sensors: Tensor,
         valid: Tensor,
         rng: torch.Generator,
-        telling: Telling | None = None,
     ) -> DynamicsLoss:
         c = self.config
         steps = actions.shape[1]

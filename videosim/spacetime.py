@@ -40,6 +40,11 @@ def _mean(errors: Tensor, weights: Tensor) -> Tensor:
     return (errors * weights).sum() / weights.sum()
 
 
+def _exist(valid: Tensor) -> Tensor:
+    """1 or 0 ``(B, T+1)``: which frames there are, of transitions ``(B, T)`` that there are or not."""
+    return torch.cat([valid.new_ones(len(valid), 1), valid], 1).float()
+
+
 def _after_the_first(time: Tensor, frames: Tensor) -> Tensor:
     """1 where a frame ``(B, T, N, D)`` has one before it, at ``time`` ``(B or 1, T)``: ``(B, T, N)``."""
     return (time > 0).float()[..., None].expand(frames.shape[:-1])
@@ -55,6 +60,7 @@ class SpaceTimeDynamics(Dynamics):
         if min(config.past, config.steps, config.registers) < 1:
             raise VideoSimError("model.dynamics.past, steps and registers are whole numbers from 1")
         self.config, self.layout, self.path = config, layout, path
+        self.clips = config.joint
         width, size = config.width, layout.tokens * layout.width
         self.feature_size = width + size + sensors
         self.patches = Patches(layout, config.patch, width, path.outputs)
@@ -231,11 +237,10 @@ class SpaceTimeDynamics(Dynamics):
         sensors: Tensor,
         valid: Tensor,
         rng: torch.Generator,
-        telling: Telling | None = None,
     ) -> DynamicsLoss:
         c = self.config
         frames = latents.shape[1]
-        exists = torch.cat([torch.ones_like(latents[:, :1, 0, 0]), valid.float()], 1)
+        exists = _exist(valid)
         seen = latents + c.input_noise * torch.randn(latents.shape, generator=rng)
         before = torch.cat([torch.zeros_like(seen[:, :1]), seen[:, :-1]], 1)
         looks, time = causal(frames, c.past, latents.device), self._times(latents)
@@ -249,11 +254,6 @@ class SpaceTimeDynamics(Dynamics):
         lost = self.path.loss(self._predict(replace(around, led=led, mask=mask, past=past)), latents, nothing, rng)
         total = _mean(lost, exists)
         terms = {"latents": total}
-        lessons = int(c.joint) + (float(torch.rand((), generator=rng)) < c.joint % 1.0)
-        if lessons:
-            each = [self.clip_loss(latents, actions, exists, rng, telling) for _ in range(lessons)]
-            terms["joint"] = torch.stack(each).mean()
-            total = total + terms["joint"]
         summary = tokens[:, :, 0]
         read = self._reading(summary, before, seen)
         if sensors.shape[-1]:
@@ -276,13 +276,12 @@ class SpaceTimeDynamics(Dynamics):
         self,
         latents: Tensor,
         actions: Tensor,
-        exists: Tensor,
+        valid: Tensor,
         rng: torch.Generator,
         telling: Telling | None = None,
     ) -> Tensor:
-        """Mean error of whole clips that are the beginnings of latents ``(B, T+1, N, D)``, of any length down to an
-        image, of which some frames or a region's surroundings are known, and whose action tokens ``(B, T, W)`` are all
-        told or none; ``exists`` ``(B, T+1)``, 1 or 0: which frames count; ``telling`` says what they show."""
+        """Mean error of beginnings of any length down to an image, of which some frames or a region's surroundings are
+        known, and whose actions are all told or none."""
         rows, frames = len(latents), length(latents.shape[1], rng)
         clip = latents[:, :frames]
         known = drawn(rows, frames, self.layout, rng).to(clip.device)
@@ -297,4 +296,4 @@ class SpaceTimeDynamics(Dynamics):
             led = torch.where(told, led, self.no_action) + self.text(texts)[:, None]
         around = Around(led, self._times(clip), *nearest(clip, known))
         lost = self.path.loss(self._predict(around), clip, known, rng, together=True)
-        return _mean(lost, exists[:, :frames])
+        return _mean(lost, _exist(valid)[:, :frames])

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from videosim import mixture
-from videosim.buckets import Bucket, among, encode, opened
+from videosim.buckets import Bucket, beside, encode, opened
 from videosim.checkpoint import load_checkpoint, save_checkpoint
 from videosim.clips import start_clips
 from videosim.config import TrainConfig
@@ -30,7 +30,8 @@ from videosim.fit import Schedule, fit
 from videosim.gate import tokenizer_gate
 from videosim.held_out import open_loop_scores
 from videosim.latent_cache import LatentCache
-from videosim.losses import imagination_loss, outcome_loss, scaled_sensors, shown_tokens
+from videosim.lessons import dynamics_lessons, one_of
+from videosim.losses import outcome_loss, scaled_sensors, shown_tokens
 from videosim.missing import as_input
 from videosim.painting import train_painter
 from videosim.processes import assembled
@@ -166,7 +167,7 @@ def train_tokenizer(
 
     with run.progress(cfg.tokenizer_steps, "tokenizer", "steps") as bar:
         schedule = Schedule(cfg.tokenizer_steps, cfg.tokenizer_rate, average=0.995)
-        lesson = among(loss, [other.tokenizer_lesson for other in others])
+        lesson = one_of(beside([(1.0, loss)], [other.tokenizer_lesson for other in others]))
         return fit("tokenizer", model.tokenizer, lesson, schedule, run.folder, cfg.seed, bar, crew=crew)
 
 
@@ -267,15 +268,6 @@ def train_dynamics(
 ) -> float:
     """Fit action tokens, dynamics and heads on windows of cached latents; keep the average best on held-out
     episodes."""
-    starts, counts = [c.training_starts(cfg.window) for c in train], mixture.shares(cfg.batch, len(train))
-    ends = [corpus.near_end(own, cfg.window) for corpus, own in zip(train, starts, strict=True)]
-
-    def loss(step: int, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        where = [mixture.drawn(own, count, rng) for own, count in zip(starts, counts, strict=True)]
-        for rows, near in zip(where, ends, strict=True):
-            if len(near):
-                rows[: len(rows) // 4] = mixture.drawn(near, len(rows) // 4, rng)
-        return imagination_loss(model, mixture.windows(train, where, cfg.window), rng)
 
     def evaluate() -> dict[str, float]:
         scores = _scores(model, test, cfg)
@@ -287,7 +279,7 @@ def train_dynamics(
 
     with run.progress(cfg.dynamics_steps, "dynamics", "steps") as bar:
         schedule = Schedule(cfg.dynamics_steps, cfg.dynamics_rate, evaluate_every=cfg.evaluate_every)
-        lesson = among(loss, [other.clip_lesson for other in others])
+        lesson = one_of(beside(dynamics_lessons(model, cfg, train), [other.clip_lesson for other in others]))
         return fit("dynamics", _Imagination(model), lesson, schedule, run.folder, cfg.seed, bar, evaluate, crew)
 
 
