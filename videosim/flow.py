@@ -6,7 +6,7 @@ the size to arrive where two steps arrive (shortcut models, Frans et al. 2024, s
 level per frame as in Dreamer 4, Hafner et al. 2025, section 3.2), so that few passes are enough. Of whole
 clips, which take many passes, errors of the data count as errors of the velocity that leads there (Li & He, "Back to
 basics: let denoising generative models denoise", 2025, section 4): if not, a solver of many steps ends in the noise
-that the last of them left. A frame that is one of a dream takes few, and by that weight would learn its first step late.
+that the last of them left. A frame of a dream takes few, and by that weight would learn its first step late.
 """
 
 from __future__ import annotations
