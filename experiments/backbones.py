@@ -77,6 +77,7 @@ class Settings:
     seeds: int = 3
     kinds: list[str] = field(default_factory=lambda: ["recurrent", "flow", "masked"])
     width: int = 96  # of the transformers
+    patch: int = 2  # cells on a side of their patches
     memory: int = 256  # of the recurrent core, and its other layers
     batch: int = 16  # windows, of the transformers; the recurrent core has four times as many
     window: int = 24  # transitions of one
@@ -85,7 +86,7 @@ class Settings:
 
 
 def core(s: Settings, kind: str) -> DynamicsConfig:
-    shape = {"width": s.width, "patch": 1}
+    shape = {"width": s.width, "patch": s.patch}
     known: dict[str, DynamicsConfig] = {
         "recurrent": RecurrentConfig(memory=s.memory, hidden=s.memory),
         "flow": FlowConfig(**shape),
