@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import cache
 
 import numpy as np
 import pytest
@@ -12,10 +11,9 @@ from hypothesis import strategies as st
 
 from videosim.audit_films import model_films
 from videosim.audits.catalogue import SCENES
-from videosim.audits.exam import Exam
 from videosim.audits.gallery_geometry import in_sight, poses, project, triangulate
 from videosim.audits.loops import draw_tours
-from videosim.audits.matrix import examine_control, score
+from videosim.audits.matrix import score
 from videosim.audits.verdict import FAIL
 from videosim.audits.world import DreamWorld
 
@@ -71,15 +69,8 @@ def test_poses_follow_from_the_actions():
 
 
 @pytest.fixture(scope="module")
-def exam():
-    made = Exam(GALLERY, "smoke")
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def report(exam):
-    return cache(lambda control: examine_control(exam, control))
+def scene():
+    return GALLERY
 
 
 FAST = ("oracle", "noise", "no_parallax", "zoom_only", "slow_drift")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 import pytest
@@ -14,10 +13,9 @@ from hypothesis import strategies as st
 from videosim.audit_films import model_films
 from videosim.audits import law_figures as figures
 from videosim.audits.catalogue import SCENES
-from videosim.audits.exam import Exam
 from videosim.audits.law_truth import Trial
 from videosim.audits.laws import Told, _momentum, draw_sets
-from videosim.audits.matrix import examine_control, score
+from videosim.audits.matrix import score
 from videosim.audits.verdict import FAIL
 from videosim.audits.world import DreamWorld, Start
 from videosim.envs.law_trials import LAWS
@@ -129,15 +127,8 @@ def test_energy_that_a_pendulum_loses_is_found(loss):
 
 
 @pytest.fixture(scope="module")
-def exam():
-    made = Exam(LAW_SCENE, "smoke")
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def report(exam):
-    return cache(lambda control: examine_control(exam, control))
+def scene():
+    return LAW_SCENE
 
 
 FAST = ("oracle", "noise", "half_gravity", "rough", "dull", "constant_velocity", "retrieval")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,13 @@ from videosim.cli import main
 from videosim.errors import VideoSimError
 
 BARS = load_bars("full").sha256
+LAWS = {
+    **{"scene": "laws", "bars_sha256": load_bars("full", scene="laws").sha256},
+    "scene_sha256": SCENES["laws"].sha256(),
+}
 CLAIM = {
-    **{"id": "a", "sentence": "It does as it is told.", "level": 4, "model": "m", "audit": "A3", "metric": "cai4"},
-    **{"asks": {"at_least": 0.9}, "conditions": "push", "source": "a test"},
+    **{"id": "a", "sentence": "It does as it is told.", "level": 4, "scene": "push", "model": "m"},
+    **{"audit": "A3", "metric": "cai4", "asks": {"at_least": 0.9}, "conditions": "none", "source": "a test"},
 }
 
 
@@ -79,10 +84,21 @@ def test_the_last_run_counts_and_no_run_is_unmeasured(tmp_path):
 
 
 def test_our_own_claims_name_metrics_that_have_bars():
-    bars = [load_bars("full", scene=scene).audits for scene in SCENES]
+    bars = {scene: load_bars("full", scene=scene).audits for scene in SCENES}
     for claim in load_claims():
-        assert any(claim.metric in rows.get(claim.audit, {}) for rows in bars), claim.id
-        assert AUDITS[claim.audit].level >= claim.level, claim.id
+        assert claim.metric in bars[claim.scene][claim.audit], claim.id
+        assert AUDITS[claim.scene][claim.audit].level >= claim.level, claim.id
+
+
+def test_a_claim_is_joined_with_the_audit_and_the_runs_of_its_own_scene(tmp_path, monkeypatch):
+    """Two scenes may each have an A3; neither stands in for the other."""
+    low, high = AUDITS["push"]["A3"], replace(AUDITS["push"]["A3"], level=6)
+    for order in ({"push": {"A3": low}, "laws": {"A3": high}}, {"laws": {"A3": high}, "push": {"A3": low}}):
+        monkeypatch.setattr("videosim.audits.ledger.AUDITS", order)
+        stated = load_claims(claims(tmp_path, {"level": 6}, {"level": 6, "id": "b", "scene": "laws"}))
+        held, failed = measured(0.92, 0.95, 0.97, **LAWS), measured(0.5, 0.6, 0.7)
+        assert [entry.verdict for entry in join(stated, [held, failed])] == ["level mismatch", "supported"]
+        assert [entry.verdict for entry in join(stated, [failed])] == ["level mismatch", "unmeasured"]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +106,9 @@ def test_our_own_claims_name_metrics_that_have_bars():
     [
         (lambda t: load_claims(t / "none.yaml"), "cannot be read"),
         (lambda t: load_claims(claims(t, {"level": 9})), "level from 0 to 7; got 9"),
-        (lambda t: load_claims(claims(t, {"audit": "A99"})), "names no audit: 'A99'"),
+        (lambda t: load_claims(claims(t, {"audit": "A99"})), "names no audit of push: 'A99'; choose A3, "),
+        (lambda t: load_claims(claims(t, {"audit": "A8"})), "names no audit of push: 'A8'"),
+        (lambda t: load_claims(claims(t, {"scene": "moon"})), "names no scene: 'moon'; choose push, "),
         (lambda t: load_claims(claims(t, {"extra": 1})), "mend 'extra'"),
         (lambda t: load_claims(claims(t, {}, {})), "two claims 'a'"),
         (lambda t: load_claims(claims(t, {"asks": {"about": 1}})), "must state one of"),

@@ -78,7 +78,7 @@ def test_a_figure_that_nobody_measured_is_found() -> None:
 
 def test_every_audit_that_is_named_exists() -> None:
     prose = re.sub(r"<!-- results:begin -->.*<!-- results:end -->", "", TEXT, flags=re.DOTALL)
-    assert set(re.findall(r"\bA\d+\b", prose)) <= {"A0", *AUDITS}
+    assert set(re.findall(r"\bA\d+\b", prose)) <= {"A0"}.union(*AUDITS.values())
 
 
 def test_shell_blocks_name_commands_that_exist() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from videosim.audits import (
     coasts,
     coherence,
@@ -34,7 +36,7 @@ from videosim.audits.law_truth import laws_sha256
 from videosim.audits.log_truth import LogTruth, log_control
 from videosim.audits.scene import Scene
 from videosim.audits.turns import prepare_log
-from videosim.audits.world import PhysicsWorld
+from videosim.audits.world import PhysicsWorld, World
 from videosim.errors import VideoSimError
 
 PUSH_AUDITS: dict[str, Audit] = {
@@ -45,6 +47,12 @@ PUSH_AUDITS: dict[str, Audit] = {
     )
 }
 
+
+def _zoo(scene: str) -> Callable[[str], World]:
+    """Opens the controls of ``scene`` by their names."""
+    return lambda name: PhysicsWorld(f"control:{scene}.{name}")
+
+
 SCENES: dict[str, Scene] = {
     scene.name: scene
     for scene in (
@@ -52,7 +60,7 @@ SCENES: dict[str, Scene] = {
             name="push",
             audits=PUSH_AUDITS,
             prepare=prepare_push,
-            control=lambda name: PhysicsWorld(f"control:{name}"),
+            control=_zoo("push"),
             sha256=push_scene.scene_sha256,
             few=("oracle", "freeze", "blind"),
             figures=(("floor_fraction", "probe_floor_fraction"),),
@@ -61,7 +69,7 @@ SCENES: dict[str, Scene] = {
             name="driving",
             audits={manoeuvres.AUDIT.name: manoeuvres.AUDIT},
             prepare=prepare_driving,
-            control=lambda name: PhysicsWorld(f"control:driving.{name}"),
+            control=_zoo("driving"),
             sha256=driving_sha256,
             few=("oracle", "freeze", "straight_slow"),
             figures=(("speed_r2", "reader_speed_r2"), ("yaw_rate_r2", "reader_yaw_rate_r2")),
@@ -70,7 +78,7 @@ SCENES: dict[str, Scene] = {
             name="laws",
             audits={laws.AUDIT.name: laws.AUDIT},
             prepare=prepare_laws,
-            control=lambda name: PhysicsWorld(f"control:laws.{name}"),
+            control=_zoo("laws"),
             sha256=laws_sha256,
             few=("oracle", "freeze", "retrieval"),
             figures=(("floor_fraction", "law_floor_fraction"),),
@@ -79,7 +87,7 @@ SCENES: dict[str, Scene] = {
             name="gallery",
             audits={loops.AUDIT.name: loops.AUDIT},
             prepare=prepare_gallery,
-            control=lambda name: PhysicsWorld(f"control:gallery.{name}"),
+            control=_zoo("gallery"),
             sha256=gallery_sha256,
             few=("oracle", "freeze", "two_d_warp"),
             figures=(("floor_px", "gallery_floor_px"),),
@@ -87,7 +95,7 @@ SCENES: dict[str, Scene] = {
     )
 }
 LOG_AUDITS = {turns.AUDIT.name: turns.AUDIT}
-AUDITS: dict[str, Audit] = LOG_AUDITS | {n: audit for scene in SCENES.values() for n, audit in scene.audits.items()}
+AUDITS: dict[str, Mapping[str, Audit]] = {name: scene.audits for name, scene in SCENES.items()} | {"log": LOG_AUDITS}
 
 
 def log_scene(folder: str, held_out: float) -> Scene:

@@ -1,6 +1,6 @@
 """The ledger: what is claimed, written by hand, beside what was measured, written by the audit alone.
 
-A claim names a model, an audit's metric and what it asks of it. The verdict rests on the interval:
+A claim names a model, the metric of an audit of some scene, and what it asks of it. The verdict rests on the interval:
 
     supported        the interval lies on the asked side          contradicted   it lies on the other
     inconclusive     it crosses; with the n that would settle it  unmeasured     nobody measured that
@@ -25,18 +25,20 @@ from videosim.audits.verdict import FAIL, PASS, Bar, bar_of, load_bars
 from videosim.errors import VideoSimError
 from videosim.statistics import Estimate
 
-FIELDS = ("id", "sentence", "level", "model", "audit", "metric", "asks", "conditions", "source")
+FIELDS = ("id", "sentence", "level", "scene", "model", "audit", "metric", "asks", "conditions", "source")
 NEEDED = ("size", "bars_sha256", "scene_sha256", "weights", "worlds", "controls", "controls_wrong")
 VERDICTS = ("supported", "contradicted", "inconclusive", "unmeasured", "level mismatch", "void")
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence about ``model``, of ``level`` 0 to 7; ``asks`` is the bar that ``audit``'s ``metric`` must clear."""
+    """A sentence about ``model``, of ``level`` 0 to 7; ``asks`` is the bar that the ``metric`` of the ``scene``'s
+    ``audit`` must clear."""
 
     id: str
     sentence: str
     level: int
+    scene: str
     model: str
     audit: str
     metric: str
@@ -85,8 +87,13 @@ def _claim(row: Any) -> Claim:
     if given != set(FIELDS):
         odd = sorted(given ^ set(FIELDS))[0] if given else "everything"
         raise VideoSimError(f"a claim states {', '.join(FIELDS)}, no more and no less; mend {odd!r} of {row!r}")
-    if row["audit"] not in AUDITS:
-        raise VideoSimError(f"the claim {row['id']!r} names no audit: {row['audit']!r}; choose {', '.join(AUDITS)}")
+    if row["scene"] not in AUDITS:
+        raise VideoSimError(f"the claim {row['id']!r} names no scene: {row['scene']!r}; choose {', '.join(AUDITS)}")
+    audits = AUDITS[row["scene"]]
+    if row["audit"] not in audits:
+        raise VideoSimError(
+            f"the claim {row['id']!r} names no audit of {row['scene']}: {row['audit']!r}; choose {', '.join(audits)}"
+        )
     if row["level"] not in range(8):
         raise VideoSimError(f"the claim {row['id']!r} needs a level from 0 to 7; got {row['level']!r}")
     return Claim(**{**row, "asks": bar_of(f"of the claim {row['id']!r}", row["asks"])})
@@ -113,7 +120,7 @@ def join(claims: Sequence[Claim], measured: Sequence[Mapping[str, Any]]) -> list
 
 
 def _entry(claim: Claim, measured: Sequence[Mapping[str, Any]]) -> Entry:
-    level = AUDITS[claim.audit].level
+    level = AUDITS[claim.scene][claim.audit].level
     runs = [run for run in measured if claim.metric in _metrics(run, claim)]
     if not runs:
         return Entry(claim, "unmeasured", why=f"run videosim audit checkpoint={claim.model}")
@@ -135,9 +142,13 @@ def _entry(claim: Claim, measured: Sequence[Mapping[str, Any]]) -> Entry:
 
 
 def _metrics(run: Mapping[str, Any], claim: Claim) -> Mapping[str, Any]:
-    if claim.model not in run["weights"]:
+    if claim.model not in run["weights"] or claim.scene != _scene(run):
         return {}
     return run["worlds"][claim.model]["audits"].get(claim.audit, {}).get("metrics", {})
+
+
+def _scene(run: Mapping[str, Any]) -> str:
+    return run.get("scene", "push")  # of which runs once said nothing, there being no other
 
 
 def _void(run: Mapping[str, Any], audit: str) -> str:
@@ -147,7 +158,7 @@ def _void(run: Mapping[str, Any], audit: str) -> str:
         return f"{audit} gave the control {wrong[0]} the wrong verdict in the same run"
     if not any(audit in run["worlds"][control]["audits"] for control in run["controls"]):
         return f"{audit} met no control in the same run; give controls="
-    scene = run.get("scene", "push")  # of which runs once said nothing, there being no other
+    scene = _scene(run)
     if run["bars_sha256"] != load_bars("full", scene=scene).sha256:
         return "the bars were not those that are registered"
     if scene in SCENES and run["scene_sha256"] != SCENES[scene].sha256():
