@@ -201,6 +201,12 @@ def test_every_command_composes(name: str, capsys: pytest.CaptureFixture[str]) -
     assert f"videosim {name}" in capsys.readouterr().out
 
 
+def test_a_comment_explains_its_setting_on_whichever_line_it_stands() -> None:
+    audit, stress = compose.comments(videosim.config.AuditConfig), compose.comments(videosim.config.StressConfig)
+    assert audit["checkpoint"].startswith("bundled model") and stress["perturbations"].startswith("factors of mass")
+    assert stress["checkpoint"].startswith("bundled model") and compose.comments(FlowConfig)["steps"]
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_a_kind_brings_its_own_settings(order: int) -> None:
     words = ["model.dynamics.kind=flow", "model.dynamics.steps=4", "model.tokenizer.kind=fsq"][::order]

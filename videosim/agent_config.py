@@ -16,9 +16,7 @@ class AgentConfig:
     envs: int = 32  # environments side by side
     imagined_starts: str = "data"  # imagined fragments begin anywhere in the "data", or as the "task" does
     imagined_horizon: int = 60  # steps of an imagined fragment
-    max_uncertainty: Any = (
-        None  # ends imagined fragments whose expected state error is larger; "calibrated": the card's
-    )
+    max_uncertainty: Any = None  # expected state error that ends an imagined fragment; "calibrated": the card's
     uncertainty_penalty: float = 0.0  # taken from the imagined reward, per unit of uncertainty
     learning_rate: float = 1e-3  # decays linearly
     gamma: float = 0.99
@@ -62,7 +60,7 @@ class ExploitConfig:
     episodes: int = 50  # paired episodes of a snapshot on each side
     evaluation_seed: int = 1_000_000  # of the first of them
     cache: str = "runs/arms"  # snapshots and their scores, by a hash of what determines them
-    seed: int = 0
+    seed: int = 0  # of both trainings
 
 
 @dataclass

@@ -7,6 +7,7 @@ stack traces are not. Every fault becomes one VideoSimError sentence.
 
 from __future__ import annotations
 
+import ast
 import difflib
 import inspect
 import itertools
@@ -239,7 +240,8 @@ def describe(config: DictConfig, folder: Path | None = None) -> list[tuple[str, 
 
 
 def comments(schema: type | None) -> dict[str, str]:
-    """The comment behind each field of a dataclass, read from its source; empty where there is no source."""
+    """The comment behind each field of a dataclass, on whichever of its lines, read from its source; empty where there
+    is no source."""
     if schema is None or not is_dataclass(schema):
         return {}
     found: dict[str, str] = {}
@@ -248,6 +250,9 @@ def comments(schema: type | None) -> dict[str, str]:
             source = inspect.getsource(base)
         except (OSError, TypeError):
             continue
-        for name, comment in re.findall(r"^    (\w+):[^#\n]*(?:#\s*(.*))?$", source, flags=re.MULTILINE):
-            found[name] = comment
+        lines = source.splitlines()
+        for node in ast.parse(source).body[0].body:  # type: ignore[attr-defined]
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                said = (line.partition("  # ")[2] for line in lines[node.lineno - 1 : node.end_lineno])
+                found[node.target.id] = next(filter(None, said), "")
     return found
