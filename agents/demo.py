@@ -7,7 +7,7 @@ import numpy as np
 from videosim.agents.arms import train_arms
 from videosim.agents.films import imagination_films
 from videosim.agents.gap_figures import arm_figures
-from videosim.agents.gap_report import ARMS, LABELS, arm_rows, interval, training_curves
+from videosim.agents.gap_report import ARMS, LABELS, TERMS, arm_rows, interval, training_curves
 from videosim.agents.places import model_frames
 from videosim.agents.scoring import score_arms, score_random
 from videosim.config import DemoConfig
@@ -45,7 +45,7 @@ def main(cfg: DemoConfig, run: Run) -> None:
     columns, rows = arm_rows(run.figures, list(scored), cfg.agent, model_frames(model))
     note = (
         f"One training seed; {cfg.episodes} and {cfg.random_episodes} episodes, mean and 95 % interval over episodes. "
-        "`videosim gap` makes the full comparison with training in physics."
+        f"{TERMS} `videosim gap` makes the full comparison with training in physics."
     )
     page = Report(
         f"Trained in imagination, tried in MuJoCo: {model.spec.name}",
@@ -53,12 +53,12 @@ def main(cfg: DemoConfig, run: Run) -> None:
         "The policy never saw MuJoCo while it learnt. "
         f"There its return is {interval(run.figures['return_imagination'])}; "
         f"random actions have {interval(run.figures['return_random'])}; "
-        f"the dream promised {interval(run.figures['return_dreamed'])}.",
+        f"the dream promised {interval(run.figures['return_dreamed'])}. In brackets, 95 % intervals.",
         [name for name in HEADLINE if name in run.figures],
         LABELS,
         films=films,
         plots=training_curves(arms, model.spec, cfg.agent),
-        tables=[Table("Policies", columns, rows, note)],
+        leading=[Table("Policies", columns, rows, note)],
     )
     write_report(run.folder / "report.html", page)
     run.say(f"report: {run.folder / 'report.html'}")

@@ -19,8 +19,8 @@ from videosim.video import Film, comparison, side_by_side
 from videosim.world_model import WorldModel
 
 OPEN_LOOP_NOTE = (
-    "Left: the policy in MuJoCo, seeing what the model filters from real frames. Middle: the model saw the first frame "
-    "only and dreams on under the same actions. Right: absolute difference."
+    "Left: the policy in MuJoCo; what it acts on is the state that the model infers from the rendered frames. Middle: "
+    "the model saw the first frame only and dreams on under the same actions. Right: absolute difference."
 )
 CLOSED_NOTE = (
     "On the right nothing is physics after the first frame: the policy acts on the dream, and the dream follows. The "

@@ -17,7 +17,17 @@ from videosim.agents.decomposition import Chain, chain_rows, decompose
 from videosim.agents.films import imagination_films, physics_film
 from videosim.agents.fresh import fresh_episodes
 from videosim.agents.gap_figures import arm_figures, seed_rows
-from videosim.agents.gap_report import ARMS, LABELS, arm_rows, bar_rows, gap_table, summary, tables, training_curves
+from videosim.agents.gap_report import (
+    ARMS,
+    LABELS,
+    arm_rows,
+    bar_rows,
+    counted,
+    gap_table,
+    summary,
+    tables,
+    training_curves,
+)
 from videosim.agents.learn import PLACES
 from videosim.agents.open_loop import OpenLoop, open_loop
 from videosim.agents.places import model_frames
@@ -135,15 +145,17 @@ def _report(
         {name: bar for name, bar in bars(world).items() if name in figures},
         films,
         [*training_curves(arms, model.spec, cfg.agent), dots, parts, *looped.plots(), *opened.curves()],
-        [
-            *tables(model.spec, figures, list(scored), cfg.agent, frames, cfg.seeds, cfg.episodes),
-            gap_table(figures, chain.left_out()),
-        ],
+        [gap_table(figures, chain.left_out())],
+        tables(model.spec, figures, list(scored), cfg.agent, frames, cfg.seeds, cfg.episodes),
     )
     write_report(run.folder / "report.html", page)
     run.say(f"report: {run.folder / 'report.html'}")
     columns, rows = arm_rows(figures, list(scored), cfg.agent, frames)
-    run.table(f"{world}: {cfg.seeds} seed(s), {cfg.episodes} paired episodes, {cfg.agent.steps:,} steps", columns, rows)
+    run.table(
+        f"{world}: {counted(cfg.seeds, 'seed')}, {cfg.episodes} paired episodes, {cfg.agent.steps:,} steps",
+        columns,
+        rows,
+    )
     parted = gap_table(figures, chain.left_out())
     run.table(parted.title, parted.columns, parted.rows)
     if bars(world):

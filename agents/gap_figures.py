@@ -65,7 +65,7 @@ def _ratios(scored: Mapping[str, Sequence[Scored]], by_success: bool, rng: np.ra
 def seed_rows(
     scored: Mapping[str, Sequence[Scored]], labels: Mapping[str, str], rng: np.random.Generator
 ) -> list[dict[str, Any]]:
-    """Rows for a plot of dots: each arm's mean with its interval, then every seed alone with its own."""
+    """Rows for a plot of dots: each arm's mean with its interval, then every seed alone; an arm is a group."""
     rows = []
     for arm, members in scored.items():
         for dreamed in (False, True):
@@ -73,12 +73,12 @@ def seed_rows(
                 continue
             score = returns(members, dreamed)
             label = labels[arm] + (", dreamed" if dreamed else "")
-            rows.append(_row(label, crossed_bootstrap(score, rng)))
+            rows.append(_row(label, arm, crossed_bootstrap(score, rng)))
             if len(score) > 1:
                 own = [crossed_bootstrap(episodes[None], rng) for episodes in score]
-                rows += [_row(f"· policy {i}", estimate) for i, estimate in enumerate(own)]
+                rows += [_row(f"· policy {i}", arm, estimate) for i, estimate in enumerate(own)]
     return rows
 
 
-def _row(name: str, estimate: Estimate) -> dict[str, Any]:
-    return {"name": name, "value": estimate.value, "low": estimate.low, "high": estimate.high}
+def _row(name: str, group: str, estimate: Estimate) -> dict[str, Any]:
+    return {"name": name, "group": group, "value": estimate.value, "low": estimate.low, "high": estimate.high}

@@ -13,7 +13,7 @@ from videosim.agents.decomposition import LABELS as CHAIN
 from videosim.agents.gap_figures import NAMES
 from videosim.agents.learn import PLACES
 from videosim.config import AgentConfig
-from videosim.report import Table
+from videosim.report import VERDICTS, Badge, Table
 from videosim.types import WorldSpec
 
 ARMS = {name: place.label for name, place in PLACES.items()} | {"random": "random actions"}
@@ -24,6 +24,7 @@ LABELS = {
         for measure, words in MEASURES.items()
         for place, label in ARMS.items()
     },
+    **{f"return_{NAMES[place]}_iqm": f"IQM of returns in physics, {label}" for place, label in ARMS.items()},
     "return_dreamed": "Return the dream promised",
     "return_dreamed_physics": "Return dreamed of the policy trained in physics",
     "return_ratio": "Return ratio, imagination to physics",
@@ -38,6 +39,10 @@ LABELS = {
     "pearson_r_own_actions": "The same, each side acting for itself",
     **CHAIN,
 }
+TERMS = (
+    "Return: the sum of an episode's rewards. IQM: the mean of the middle half of the returns. Dreamed return: what "
+    "the model pays the policy for episodes in the dream."
+)
 
 
 def arm_rows(
@@ -71,14 +76,14 @@ def tables(
     seeds: int,
     episodes: int,
 ) -> list[Table]:
-    """Of the report, what fell short first."""
+    """Of the report, the answers first: bars, what fell short, the arms."""
     short = shortfalls(spec.name, figures, seeds, episodes)
     columns, rows = arm_rows(figures, places, cfg, model_frames)
     found = [
         Table(
             "Bars",
             ("figure", "bar", "value", "lower bound", "verdict"),
-            bar_rows(spec.name, figures),
+            [[*row, Badge(said, VERDICTS[said])] for *row, said in bar_rows(spec.name, figures)],
             "Set before anything was measured; met when the lower end of the 95 % interval clears the bar."
             if bars(spec.name)
             else f"No bar was set for {spec.name}.",
@@ -89,8 +94,8 @@ def tables(
             columns,
             rows,
             f"The same {cfg.algorithm.upper()} settings and {cfg.steps:,} environment steps each; mean and 95 % "
-            f"interval over {seeds} training seed(s) and {episodes} paired episodes, both resampled. Physics frames: "
-            "what made the model the policy sees through, plus its own training in physics.",
+            f"interval over {counted(seeds, 'training seed')} and {episodes} paired episodes, both resampled. {TERMS} "
+            "Physics frames: what made the model the policy sees through, plus its own training in physics.",
         ),
     ]
     return found
@@ -137,9 +142,14 @@ def summary(world: str, figures: Mapping[str, Mapping[str, Any]], short: Sequenc
         parts.append(
             f", the same configuration trained in MuJoCo {interval(figures[f'{graded}_physics'])} (ratio {ratio})"
         )
-    fell = f"{len(short)} thing(s) failed or fell short; the tables below say which."
+    fell = f"{counted(len(short), 'thing')} failed or fell short; the tables below say which."
     tail = fell if short else "Nothing that was asked fell short."
-    return f"{''.join(parts)}. {tail}"
+    return f"{''.join(parts)}. In brackets, 95 % intervals. {tail}"
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 seed``, ``3 seeds``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def interval(figure: Mapping[str, Any] | None) -> str:

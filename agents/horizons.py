@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from videosim.agents.arms import train_arms
-from videosim.agents.gap_report import ARMS, interval
+from videosim.agents.gap_report import ARMS, counted, interval
 from videosim.agents.learn import PLACES
 from videosim.agents.places import STARTS
 from videosim.agents.scoring import Scored, returns, score_arms
@@ -92,15 +92,22 @@ def _report(cfg: HorizonsConfig, run: Run, world: str, lengths: list[int]) -> No
         for length in lengths:
             names = [f"{kind}_{PLACES[arm].figure}_h{length}" for kind in ("return", "return_dreamed")]
             rows.append([ARMS[arm], length, *(interval(figures.get(name)) for name in names)])
+    labels = {
+        f"{kind}_{PLACES[arm].figure}_h{length}": f"{said}, {ARMS[arm]}, fragments of {length} steps"
+        for arm in cfg.arms
+        for length in lengths
+        for kind, said in (("return", "Return in physics"), ("return_dreamed", "Return it dreamed"))
+    }
     columns = ("policy", "steps of a fragment", "return in physics", "return it dreamed")
     first = [f"return_{PLACES[cfg.arms[0]].figure}_h{length}" for length in lengths]
     best = max(first, key=lambda name: figures[name]["value"])
     page = Report(
         f"How long should dreams be? {world}",
         run.result(),
-        f"{cfg.seeds} training(s) of {cfg.agent.steps:,} steps at each length, {cfg.episodes} paired episodes each. "
-        f"The best is {lengths[first.index(best)]} steps: {interval(figures[best])}.",
+        f"{counted(cfg.seeds, 'training')} of {cfg.agent.steps:,} steps at each length, {cfg.episodes} paired episodes "
+        f"each. The best is {lengths[first.index(best)]} steps: {interval(figures[best])}.",
         first[:4],
+        labels,
         plots=[curves(figures, cfg.arms, lengths)],
         tables=[Table("By length", columns, rows)],
     )

@@ -15,6 +15,7 @@ import torch
 
 from videosim.errors import VideoSimError
 from videosim.metrics import (
+    PSNR_CAP_DB,
     STATE_ERROR_LIMIT,
     background,
     first_passage,
@@ -79,7 +80,7 @@ class OpenLoop:
         }
 
     def curves(self) -> list[dict[str, Any]]:
-        """Plots for ``report.write_report``: state error, strict error, each sensor in its units, PSNR."""
+        """Plots for ``report.write_report``: state error, strict error, PSNR, and folded each sensor in its units."""
         error = self.error
         title = "State error (root mean square over sensors)"
         limit = [{"y": 100 * STATE_ERROR_LIMIT, "label": f"{STATE_ERROR_LIMIT:.0%} of range"}]
@@ -94,15 +95,14 @@ class OpenLoop:
                 "Worst sensor", "% of range", {"dream": 100 * error.max(-1), "copy last": 100 * self.copy_error.max(-1)}
             )
             | {"lines": limit},
-            _plot("Whole frame against the record", "PSNR, dB", self.psnr),
-            _plot("Moving pixels against the record", "PSNR, dB", self.moving_psnr),
+            _plot("Whole frame against the record", "PSNR, dB", _differing(self.psnr)),
+            _plot("Moving pixels against the record", "PSNR, dB", _differing(self.moving_psnr)),
         ]
         span = self.sensors.span
         for s, (name, unit) in enumerate(zip(self.sensors.names, self.sensors.units, strict=True)):
             series = {"dream": span[s] * error[..., s], "copy last": span[s] * self.copy_error[..., s]}
-            plots.append(
-                _plot(f"Error of {name}", unit, series) | {"lines": [{"y": STATE_ERROR_LIMIT * float(span[s])}]}
-            )
+            line = {"y": STATE_ERROR_LIMIT * float(span[s]), "label": f"{STATE_ERROR_LIMIT:.0%} of range"}
+            plots.append(_plot(f"Error of {name.replace('_', ' ')}", unit, series) | {"lines": [line], "folded": True})
         return plots
 
 
@@ -200,6 +200,12 @@ def draw_starts(
         )
     numbers = np.resize(rng.permutation(usable), n)
     return numbers, np.array([rng.integers(context - 1, lengths[i] - horizon + 1) for i in numbers])
+
+
+def _differing(views: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Without frames that are the record itself, as the first one of a frozen frame is: beside their cap nothing else
+    could be told apart."""
+    return {name: np.where(values < PSNR_CAP_DB - 1e-6, values, np.nan) for name, values in views.items()}
 
 
 def _plot(title: str, unit: str, series: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ A model that is told nothing of the perturbation cannot foresee its harm, so not
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 
 from videosim.agents.arms import Arm, train_arms
 from videosim.agents.evaluate import in_physics
-from videosim.agents.gap_report import ARMS, interval
+from videosim.agents.gap_report import ARMS, counted, interval
 from videosim.agents.kept import Kept
 from videosim.agents.learn import PLACES
 from videosim.agents.settings import digest
@@ -101,6 +102,16 @@ def stress_figures(scored: dict[str, dict[str, np.ndarray]], rng: np.random.Gene
     return found
 
 
+def _labels(perturbations: Sequence[str]) -> dict[str, str]:
+    labels = {"harm_rank_correlation": "Do both suffer from the same changes? Rank correlation of harms"}
+    for place in ARMS_COMPARED:
+        labels[f"return_{PLACES[place].figure}_none"] = f"Return without a change, {ARMS[place]}"
+        for name in perturbations:
+            labels[f"return_{PLACES[place].figure}_{name}"] = f"Return under {name}, {ARMS[place]}"
+            labels[f"harm_{PLACES[place].figure}_{name}"] = f"Harm of {name}, {ARMS[place]}"
+    return labels | {f"brittleness_{name}": f"Harm of {name}, the former less the latter" for name in perturbations}
+
+
 def _report(cfg: StressConfig, run: Run, world: str) -> None:
     figures, places = run.figures, [PLACES[place].figure for place in ARMS_COMPARED]
     order = sorted(cfg.perturbations, key=lambda name: -figures[f"harm_{places[0]}_{name}"]["value"])
@@ -112,7 +123,7 @@ def _report(cfg: StressConfig, run: Run, world: str) -> None:
         "title": "How much more a change harms the policy from imagination",
         "x_label": "return",
         "rows": [{"name": name, **{key: figures[f"brittleness_{name}"][key] for key in keys}} for name in order],
-        "note": "Left of nothing it stands the change better than the policy from physics.",
+        "note": "Below zero it stands the change better than the policy from physics.",
     }
     whole = [interval(figures[f"return_{place}_none"]) for place in places]
     note = (
@@ -123,9 +134,10 @@ def _report(cfg: StressConfig, run: Run, world: str) -> None:
     page = Report(
         f"Policies in changed physics: {world}",
         run.result(),
-        f"{cfg.seeds} training(s) each, {len(order)} changes; the worst for the policy from imagination is {order[0]}.",
+        f"{counted(cfg.seeds, 'training')} each, {counted(len(order), 'change')}; the worst for the policy from "
+        f"imagination is {order[0]}.",
         [name for name in headline if name in figures],
-        {"harm_rank_correlation": "Do both suffer from the same changes? Rank correlation of harms"},
+        _labels(cfg.perturbations),
         plots=[dots],
         tables=[Table("Changes, the most harmful first", columns, rows, note)],
     )

@@ -123,6 +123,9 @@ def test_the_page_holds_every_verdict_and_what_it_must_be() -> None:
     assert cells(text, "What the audits of push took")["A3"] == ["50%", "99.00%", "1.5"]
     metrics = cells(text, "push, metric by metric")
     assert len(metrics) == sum(len(BARS.audits[audit]) for audit in ("A1", "A3", "A9"))
+    assert cells(text, "Claims, and what was measured of them")["Everything in its picture stays itself."][2] == (
+        "A1 survival ≥ 0.95"
+    )
     assert metrics["A3 cai4"] == ["≥ 0.95, interval ≥ 0.6", "0.123", "0.1 to –", "6", "INCONCLUSIVE", "4,321"]
 
 

@@ -33,6 +33,7 @@ LAYERS = [
         "video",
         "plots",
         "report",
+        "report_style",
         "actions",
         "fsq",
         "tokenizers",

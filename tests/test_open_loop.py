@@ -141,6 +141,9 @@ def test_curves_hold_a_median_and_a_band_for_every_sensor() -> None:
     x = next(p for p in plots if p["title"] == "Error of x")
     assert x["y_label"] == "m" and x["series"][0]["y"] == pytest.approx(0.1 * np.arange(31), abs=1e-4)
     assert len(x["x"]) == 31 and x["lines"][0]["y"] == pytest.approx(1.0)
+    assert [p["title"] for p in plots if p.get("folded")] == ["Error of x", "Error of still"]
+    frozen = next(s for s in plots[2]["series"] if s["name"] == "copy last frame")
+    assert plots[2]["y_label"] == "PSNR, dB" and np.isnan(frozen["y"][0])  # it is the record itself, at the cap
 
 
 def test_bad_requests_are_named() -> None:

@@ -136,6 +136,40 @@ def test_every_figure_is_shown_and_text_is_escaped() -> None:
     assert "<b></td>" not in page and "nan" not in page.lower().split("</style>")[1].split("base64")[0]
 
 
+def body(page: str) -> str:
+    return page.split("</style>", 1)[1]
+
+
+def test_what_few_look_up_is_folded_and_the_rest_is_not() -> None:
+    report = example()
+    assert "<details><summary>1 more" not in render(report) and "2 rows" not in render(report)
+    report.plots = [lines("Kept open"), lines("Folded") | {"folded": True}]
+    report.tables = [Table("Long", ["a"], [["x"], ["y"]], folded=True)]
+    page = body(render(report))
+    fold = page.index("<details><summary>1 more")
+    assert page.index("Kept open") < fold < page.index("<b>Folded")
+    assert re.search(r"<details><summary>2 rows</summary><div class=scroll><table>.*?x.*?y", page)
+    assert page.count("<svg") == 2
+
+
+def test_shares_are_in_per_cent_and_nothing_is_headed_that_is_not_there() -> None:
+    upright = {"value": 0.984, "low": 0.95, "high": 1.0, "n": 5, "unit": "fraction"}
+    tables = [Table("Lines", ("",), [["only a line"]], "See `videosim gap`.")]
+    report = Report("Shares", {"figures": {"upright": upright}}, bars={"upright": 0.9}, tables=tables)
+    page = body(render(report))
+    assert "98.4 %" in page and "95 % to 100 %" in page and "bar 90 %" in page and "fraction" not in page
+    assert "<thead>" not in page.split("Lines</h2>")[1].split("</section>")[0]
+    assert "See <code>videosim gap</code>." in page and ">bar</th>" in page
+    report.bars = {}
+    assert ">bar</th>" not in body(render(report))
+
+
+def test_dots_of_a_group_share_a_colour() -> None:
+    rows = [{"name": name, "group": name[0], "value": 1.0} for name in ("a", "a1", "b", "b1")]
+    drawn = svg({"x_label": "", "rows": rows}, "k")
+    assert {i for i in range(6) if f"var(--series-{i})" in drawn} == {0, 1}
+
+
 def test_verdict_is_about_the_interval_not_the_value() -> None:
     def of(value: float | None, low: float | None, high: float | None) -> str:
         return verdict({"value": value, "low": low, "high": high}, 0.9)

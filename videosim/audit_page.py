@@ -92,6 +92,7 @@ def _verdicts(measured: Mapping[str, Any], wanted: Mapping[str, Mapping[str, str
         (name, *(_verdict(report, audit, wanted.get(name, {})) for audit in audits)) for name, report in reports.items()
     ]
     note = (
+        "A control is a world whose faults are known: oracle is the physics as it is, each other is broken on purpose. "
         "Below the verdict on a control stands what it must be; an outlined cell is not that. A dash: that audit says "
         "nothing certain of this control. * has a note."
     )
@@ -114,12 +115,16 @@ def _notes(measured: Mapping[str, Any]) -> list[Table]:
 
 def _ledger(entries: Sequence[Entry], measured: Mapping[str, Any]) -> list[Table]:
     rows = [
-        (e.claim.sentence, e.claim.model, f"L{e.claim.level}", e.claim.asked, e.measured or "–", _claimed(e), e.why)
+        (e.claim.sentence, e.claim.model, f"L{e.claim.level}", _asked(e), e.measured or "–", _claimed(e), e.why)
         for e in entries
     ]
     note = f"Claims are written by hand and measured here, at size {measured['size']}."
     columns = ("claim", "model", "level", "asked", "measured", "verdict", "why")
     return [Table("Claims, and what was measured of them", columns, rows, note)] if rows else []
+
+
+def _asked(entry: Entry) -> str:
+    return f"{entry.claim.audit} {entry.claim.metric.replace('_', ' ')} {words(entry.claim.asks)}"
 
 
 def _claimed(entry: Entry) -> Badge:
@@ -137,7 +142,9 @@ def _costs(name: str, report: Mapping[str, Any]) -> Table:
         "An audit stops at the first look at which its verdict is settled; the intervals of all looks hold together "
         "with 95 %. The seconds count the truth that it was the first to ask for."
     )
-    return Table(f"What the audits of {name} took", COSTS, [costs(found) for found in report["audits"].items()], note)
+    return Table(
+        f"What the audits of {name} took", COSTS, [costs(found) for found in report["audits"].items()], note, True
+    )
 
 
 COLUMNS = ("bar", "value", "95 % interval", "n", "verdict", "n that would settle it")
@@ -214,7 +221,9 @@ def _failures(measured: Mapping[str, Any], bars: Bars) -> list[Table]:
         if row[5].said != "PASS"
     ]
     note = "Every metric of a control that did not pass, which is how a fault was seen."
-    return [Table("By what the controls failed", ("control", "metric", *COLUMNS), rows, note)] if rows else []
+    return (
+        [Table("By what the controls failed", ("control", "metric", *COLUMNS), rows, note, folded=True)] if rows else []
+    )
 
 
 def _graded(measured: Mapping[str, Any]) -> list[Table]:
@@ -241,7 +250,7 @@ def _made(measured: Mapping[str, Any], bars: Bars) -> Table:
     hashes = [("SHA-256 of the bar file", measured["bars_sha256"]), ("SHA-256 of the scene", measured["scene_sha256"])]
     weights = [(f"weights of {name}", weights) for name, weights in measured["weights"].items()]
     numbers = [(name.replace("_", " "), number) for name, number in bars.sizes.items()]
-    return Table("Hashes and sizes", ("", f"size {measured['size']}"), [*hashes, *weights, *numbers])
+    return Table("Hashes and sizes", ("", f"size {measured['size']}"), [*hashes, *weights, *numbers], folded=True)
 
 
 def _headline(bars: Bars) -> list[str]:

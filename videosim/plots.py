@@ -15,6 +15,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from videosim.errors import VideoSimError
 
@@ -32,7 +33,8 @@ def svg(plot: Mapping[str, Any], key: str) -> str:
     Lines: ``{"x_label", "y_label", "x": [...], "series": [{"name", "y", "low"?, "high"?}],
     "lines"?: [{"y" or "x", "label"?}], "y_scale"?: "log", "y_range"?: [low, high], "steps"?: True}``, the steps
     being those of a survival curve.
-    Dots with intervals: ``{"x_label", "rows": [{"name", "value", "low"?, "high"?}]}``. None and NaN leave a gap.
+    Dots with intervals: ``{"x_label", "rows": [{"name", "value", "low"?, "high"?, "group"?}]}``, each group in its own
+    colour. None and NaN leave a gap.
     Clouds of points and the line on which both axes agree: ``{"x_label", "y_label", "points": [{"name", "x", "y"}]}``.
     Routes on a map, as long one way as the other: ``{"x_label", "y_label", "routes": [{"name"?, "x", "y"}]}``; those
     without a name come last, dotted, in the colours of the named ones.
@@ -89,6 +91,8 @@ def _lines(axes: Axes, plot: Mapping[str, Any]) -> None:
     axes.set_ylim(*plot.get("y_range", (None, None)))
     axes.margins(x=0)
     axes.locator_params(axis="x", nbins=5)  # numbers of environment steps are long
+    if max(plot["x"], default=0.0) >= 1e4:
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.grid(axis="y", color=FAINT, alpha=0.25, lw=0.6)
     _legend(axes)
 
@@ -131,7 +135,9 @@ def _routes(axes: Axes, plot: Mapping[str, Any]) -> None:
 
 def _dots(axes: Axes, plot: Mapping[str, Any]) -> None:
     rows = plot["rows"]
-    for i, (row, colour) in enumerate(zip(rows, _cycle(rows), strict=True)):
+    groups = list(dict.fromkeys(row.get("group", "") for row in rows))
+    for i, row in enumerate(rows):
+        colour = SERIES[groups.index(row.get("group", "")) % len(SERIES)]
         low, high = (row.get(end) for end in ("low", "high"))
         if low is not None and high is not None:
             axes.plot([low, high], [i, i], color=colour, lw=3, alpha=0.45, solid_capstyle="round")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -16,11 +17,13 @@ from typing import Any
 
 from videosim.errors import VideoSimError
 from videosim.plots import svg
+from videosim.report_style import STYLE
 from videosim.run import plain, write_atomically
 from videosim.video import MAX_BYTES, Film
 
 CARDS = 4  # figures shown large when the report names none
 LINE = 24  # letters from which a cell is prose
+SHARES = ("fraction", "rate")  # units of figures that are shown in per cent
 VERDICTS = {"PASS": "pass", "FAIL": "fail", "INCONCLUSIVE": "open"}
 
 
@@ -37,12 +40,13 @@ class Badge:
 
 @dataclass
 class Table:
-    """Rows of text, numbers and badges under column names."""
+    """Rows of text, numbers and badges under column names. ``folded``: shown when asked for."""
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
     note: str = ""
+    folded: bool = False
 
 
 @dataclass
@@ -54,7 +58,8 @@ class Report:
     headline  names of the figures shown large; empty: the first ones
     labels    figure name -> words; a name without is spelled out from itself
     bars      figure name -> the least value asked of it; the interval's lower end must clear it to pass
-    plots     mappings as ``plots.svg`` takes them, each with a ``title`` and perhaps a ``note``
+    plots     mappings as ``plots.svg`` takes them, each with a ``title`` and perhaps a ``note``; one that is ``folded``
+              is shown when asked for
     leading   tables that come before films and plots
     """
 
@@ -86,10 +91,10 @@ def render(report: Report) -> str:
         f"<header><p class=kicker>videosim {escape(str(report.result.get('command', '')))}</p><h1>{heading}</h1>",
         f"<p class=lead>{escape(report.summary)}</p></header>" if report.summary else "</header>",
         _cards(report, figures),
-        "".join(_section(t.title, _table(t.columns, t.rows, t.note)) for t in report.leading),
+        "".join(_section(table.title, _table(table)) for table in report.leading),
         _section("Films", "".join(_film(film) for film in report.films), "films"),
-        _section("Plots", "".join(_plot(plot, f"plot{i}") for i, plot in enumerate(report.plots)), "plots"),
-        "".join(_section(t.title, _table(t.columns, t.rows, t.note)) for t in report.tables),
+        _section("Plots", _plots(report.plots)),
+        "".join(_section(table.title, _table(table)) for table in report.tables),
         _section("All figures", _figures(report, figures)),
         _section("How this was made", _provenance(report.result)),
     ]
@@ -120,13 +125,13 @@ def _cards(report: Report, figures: Mapping[str, Any]) -> str:
     cards = []
     for name in report.headline or list(figures)[:CARDS]:
         figure = figures[name]
-        unit = f" <small>{escape(figure['unit'])}</small>" if figure.get("unit") else ""
+        unit = f" <small>{_unit(figure)}</small>" if _unit(figure) else ""
         below = _interval(figure)
         below = f"95 % interval {below}" if below else "no interval"
         mark = _badge(figure, report.bars[name]) if name in report.bars else ""
         cards.append(
             f"<div class=card><h3>{escape(_words(name, report.labels))}</h3>"
-            f"<p class=big>{_shown(figure.get('value'))}{unit}</p>"
+            f"<p class=big>{_amount(figure.get('value'), figure)}{unit}</p>"
             f"<p class=note>{below}</p>{mark}{_flag(figure)}</div>"
         )
     return f"<div class=cards>{''.join(cards)}</div>"
@@ -136,26 +141,28 @@ def _figures(report: Report, figures: Mapping[str, Any]) -> str:
     rows = []
     for name, figure in figures.items():
         bar = report.bars.get(name)
-        asked = "" if bar is None else f"≥ {_shown(bar)} {_badge(figure, bar)}"
+        asked = "" if bar is None else f"≥ {_amount(bar, figure)} {_badge(figure, bar)}"
         rows.append(
             f"<tr><th scope=row>{escape(_words(name, report.labels))}<code>{escape(name)}</code>{_flag(figure)}</th>"
-            f"<td>{_shown(figure.get('value'))}</td><td>{_interval(figure) or '–'}</td>"
-            f"<td>{_shown(figure.get('n'))}</td>"
-            f"<td class=text>{escape(figure.get('unit') or '')}</td><td class=text>{asked}</td></tr>"
+            f"<td>{_amount(figure.get('value'), figure)}</td><td>{_interval(figure) or '–'}</td>"
+            f"<td>{_shown(figure.get('n'))}</td><td class=text>{_unit(figure)}</td>"
+            f"{f'<td class=text>{asked}</td>' if report.bars else ''}</tr>"
         )
     head = "".join(f"<th scope=col>{c}</th>" for c in ("figure", "value", "95 % interval", "n"))
-    head += "<th scope=col class=text>unit</th><th scope=col class=text>bar</th>"
+    head += "<th scope=col class=text>unit</th>" + ("<th scope=col class=text>bar</th>" if report.bars else "")
     return _scrolling(head, "".join(rows)) if rows else ""
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], note: str) -> str:
-    kinds = ["", *(_kind([row[i] for row in rows]) for i in range(1, len(columns)))]
-    head = "".join(f"<th scope=col{kind}>{escape(str(c))}</th>" for kind, c in zip(kinds, columns, strict=True))
+def _table(table: Table) -> str:
+    kinds = ["", *(_kind([row[i] for row in table.rows]) for i in range(1, len(table.columns)))]
+    named = list(zip(kinds, table.columns, strict=True)) if any(table.columns) else []
+    head = "".join(f"<th scope=col{kind}>{escape(str(c))}</th>" for kind, c in named)
     body = ""
-    for first, *rest in rows:
+    for first, *rest in table.rows:
         cells = "".join(_cell(c, kind) for kind, c in zip(kinds[1:], rest, strict=True))
         body += f"<tr><th scope=row>{_shown(first)}</th>{cells}</tr>"
-    return _scrolling(head, body) + _note(note)
+    whole = _scrolling(head, body) + _note(table.note)
+    return _fold(f"{len(table.rows)} rows", whole) if table.folded else whole
 
 
 def _kind(column: Sequence[Any]) -> str:
@@ -177,7 +184,12 @@ def _cell(value: Any, kind: str) -> str:
 
 
 def _scrolling(head: str, body: str) -> str:
-    return f"<div class=scroll><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    top = f"<thead><tr>{head}</tr></thead>" if head else ""
+    return f"<div class=scroll><table>{top}<tbody>{body}</tbody></table></div>"
+
+
+def _fold(said: str, body: str) -> str:
+    return f"<details><summary>{said}</summary>{body}</details>"
 
 
 def _film(film: Film) -> str:
@@ -192,6 +204,13 @@ def _film(film: Film) -> str:
     )
 
 
+def _plots(plots: Sequence[Mapping[str, Any]]) -> str:
+    drawn = [(plot.get("folded", False), _plot(plot, f"plot{i}")) for i, plot in enumerate(plots)]
+    open_, folded = ([figure for fold, figure in drawn if fold is wanted] for wanted in (False, True))
+    shown = f"<div class=plots>{''.join(open_)}</div>" if open_ else ""
+    return shown + (_fold(f"{len(folded)} more plots", f"<div class=plots>{''.join(folded)}</div>") if folded else "")
+
+
 def _plot(plot: Mapping[str, Any], key: str) -> str:
     caption = f"<figcaption><b>{escape(plot['title'])}</b>{_note(plot.get('note', ''))}</figcaption>"
     return f"<figure>{caption}{svg(plot, key)}</figure>"
@@ -202,7 +221,7 @@ def _provenance(result: Mapping[str, Any]) -> str:
     for key in ("hardware", "versions", "seeds", "config"):
         if result.get(key):
             text = json.dumps(plain(result[key]), indent=2, ensure_ascii=False)
-            parts.append(f"<details><summary>{key}</summary><pre>{escape(text)}</pre></details>")
+            parts.append(_fold(key, f"<pre>{escape(text)}</pre>"))
     return "".join(parts)
 
 
@@ -212,7 +231,7 @@ def _section(title: str, body: str, kind: str = "") -> str:
 
 def _badge(figure: Mapping[str, Any], bar: float) -> str:
     said = verdict(figure, bar)
-    return f"<span class='badge {VERDICTS[said]}'>{said} <span>bar {_shown(bar)}</span></span>"
+    return f"<span class='badge {VERDICTS[said]}'>{said} <span>bar {_amount(bar, figure)}</span></span>"
 
 
 def _flag(figure: Mapping[str, Any]) -> str:
@@ -220,14 +239,27 @@ def _flag(figure: Mapping[str, Any]) -> str:
 
 
 def _note(text: str) -> str:
-    return f"<p class=note>{escape(text)}</p>" if text else ""
+    """A paragraph of ``text``, in which a command stands in backticks."""
+    said = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+    return f"<p class=note>{said}</p>" if text else ""
 
 
 def _interval(figure: Mapping[str, Any]) -> str:
     low, high = figure.get("low"), figure.get("high")
     if low is None or high is None:
-        return "" if low is None else f"{_shown(low)} or more"
-    return f"{_shown(low)} to {_shown(high)}"
+        return "" if low is None else f"{_amount(low, figure)} or more"
+    return f"{_amount(low, figure)} to {_amount(high, figure)}"
+
+
+def _amount(value: float | None, figure: Mapping[str, Any]) -> str:
+    """``value`` in the unit of ``figure``."""
+    share = figure.get("unit") in SHARES and value is not None
+    return f"{number(100.0 * value)} %" if share else _shown(value)  # type: ignore[operator]
+
+
+def _unit(figure: Mapping[str, Any]) -> str:
+    unit = figure.get("unit") or ""
+    return "" if unit in SHARES else escape(unit)
 
 
 def _words(name: str, labels: Mapping[str, str]) -> str:
@@ -246,48 +278,3 @@ def number(value: float | None) -> str:
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"
     return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-STYLE = """
-:root{--paper:#fbfaf7;--card:#fff;--ink:#1c1e21;--faint:#6b7078;--rule:#e3e1da;--pass:#1c7a43;--fail:#b3261e;--open:#8a5a00;
---series-0:#1f5fbf;--series-1:#c25a12;--series-2:#2a8a57;--series-3:#8247b5;--series-4:#a83260;--series-5:#4a6572}
-@media(prefers-color-scheme:dark){:root{--paper:#131519;--card:#1b1e24;--ink:#e9eaed;--faint:#9aa1ac;--rule:#2d313a;
---pass:#5fcf8d;--fail:#ff8a80;--open:#f0b95b;--series-0:#7db1ff;--series-1:#ffa566;--series-2:#6fd6a0;--series-3:#c79bf2;
---series-4:#f58cb4;--series-5:#a9bcc6}}
-*{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);
-font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
-main{max-width:1120px;margin:auto;padding:48px 24px 80px}
-h1{font-size:2.1rem;line-height:1.2;margin:.1em 0 .3em}
-h1,h2,.lead,figcaption{overflow-wrap:anywhere}
-h2{font-size:1.25rem;margin:56px 0 14px}h3{font-size:.9rem;font-weight:600;margin:0;color:var(--faint)}
-p{margin:0}.kicker{color:var(--faint);font-size:.9rem}.lead{max-width:44em;font-size:1.1rem}
-.note,.flag{color:var(--faint);font-size:.87rem;font-weight:400}.flag{color:var(--open)}
-.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(225px,1fr));gap:16px;margin-top:32px}
-.card,figure{background:var(--card);border:1px solid var(--rule);border-radius:10px;
-padding:18px 20px;margin:0;min-width:0}
-.big{font-size:2rem;font-weight:650;line-height:1.3;font-variant-numeric:tabular-nums}
-.big small{font-size:1rem;font-weight:400}
-.badge{display:inline-block;margin-top:6px;font-size:.78rem;font-weight:650;color:var(--faint);white-space:nowrap}
-.badge span{font-weight:400}.pass{color:var(--pass)}.fail{color:var(--fail)}
-.open{color:var(--open)}td .badge span{display:none}
-.plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,440px),1fr));gap:16px}
-.films{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,440px),1fr));gap:16px}
-.films figure{grid-column:1/-1}.films .narrow{grid-column:auto}
-figcaption{margin-bottom:10px}video{display:block;width:100%;max-width:820px;border-radius:6px;background:#121418}
-svg{display:block;width:100%;height:auto}.scroll{overflow-x:auto}
-table{border-collapse:collapse;width:100%;font-size:.93rem;font-variant-numeric:tabular-nums}
-th,td{padding:9px 14px 9px 0;border-bottom:1px solid var(--rule);text-align:right;vertical-align:top;white-space:nowrap}
-thead th{color:var(--faint);font-weight:500}th:first-child,tr .text{text-align:left}tbody th{font-weight:500}
-tbody th{white-space:normal;min-width:9em;position:sticky;left:0;background:var(--paper)}
-.prose{text-align:left}td.prose{white-space:normal;min-width:11em}.said{text-align:center}th.said{padding-right:0}
-td.said{padding:7px 8px;font-size:.78rem;border:2px solid var(--paper)}
-.said+:not(.said){padding-left:14px}td.said b{display:block;font-weight:650}
-td.said small{color:var(--faint);font-size:.72rem}
-td.pass,td.fail,td.open{background:color-mix(in srgb,currentColor 13%,transparent)}
-td.odd{outline:2px solid var(--fail);outline-offset:-3px}td.odd small{color:var(--fail);font-weight:650}
-th code{display:block;color:var(--faint);font-size:.76rem;font-weight:400;overflow-wrap:anywhere}
-details{border-bottom:1px solid var(--rule);padding:8px 0}
-summary{cursor:pointer}pre{overflow-x:auto;font-size:.82rem}
-@media(max-width:600px){main{padding:28px 16px 56px}h1{font-size:1.6rem}.card,figure{padding:14px}
-h2{margin-top:40px}.cards{gap:10px}}
-"""
