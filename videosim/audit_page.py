@@ -92,7 +92,7 @@ def _verdicts(measured: Mapping[str, Any], wanted: Mapping[str, Mapping[str, str
         (name, *(_verdict(report, audit, wanted.get(name, {})) for audit in audits)) for name, report in reports.items()
     ]
     note = (
-        "A control is a world whose faults are known: oracle is the physics as it is, each other is broken on purpose. "
+        "A control is a world of which it is known beforehand what is wrong with it; with oracle, nothing is. "
         "Below the verdict on a control stands what it must be; an outlined cell is not that. A dash: that audit says "
         "nothing certain of this control. * has a note."
     )
