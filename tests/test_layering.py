@@ -57,6 +57,7 @@ LAYERS = [
     {"telling"},
     {"corpus", "fit", "losses"},
     {"gate", "held_out", "latent_cache", "mixture", "drives"},
+    {"lessons"},
     {"buckets", "clips", "training_card", "painting"},
     {"train"},
     {"envs"},
