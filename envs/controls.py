@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from videosim.envs import control_door as door
 from videosim.envs import control_driving as driving
 from videosim.envs import control_gallery as gallery
 from videosim.envs import control_laws as laws
@@ -46,6 +47,9 @@ ZOOS: dict[str, Zoo] = {
     "laws": ANYWHERE
     | _named(physics.half_gravity, laws.constant_velocity, laws.rough, laws.dull, laws.equal_masses, laws.damped)
     | _named(laws.ghost, laws.vanish, laws.creep, laws.retrieval),
+    "door": ANYWHERE
+    | _named(door.heavy, door.loose, door.one_lever, door.retrieval, door.nearest_seen)
+    | _named(door.ghost, door.unhinged, door.vanish),
 }
 NAME = re.compile(
     r"((?P<scene>[a-z-]+)\.)?(?P<kind>[a-z_]+?)(?P<number>\d+(\.\d+)?)?(@(?P<checkpoint>.+))?",

@@ -26,6 +26,9 @@ TOLERANCE_RAD = 0.12  # between door and mark
 TURNS_RAD = (0.5, 1.6)  # from the door to the mark when a task begins
 SUBSTEPS, TIMESTEP_S = 8, 0.005
 CONTACT_M = HAND_M + THICK_M
+# Bands of strength, the length of an action, that recordings for a model to be audited leave out: the weakest pushes,
+# the middle and the strongest.
+HELD_OUT = ((0.0, 0.165), (0.435, 0.635), (0.9, 1.5))
 
 XML = f"""
 <mujoco model="door">

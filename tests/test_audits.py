@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from videosim.audits import coherence, doses, identity, intervention, lasting, permanence, rewards, successor
+from videosim.audits import coherence, identity, intervention, lasting, permanence, responses, rewards, successor
 from videosim.audits.catalogue import SCENES
 from videosim.audits.exam import Report
 from videosim.audits.forks import Fork
@@ -155,13 +155,15 @@ def test_the_error_of_truth_is_none_of_a_frozen_picture_persistence_and_of_nothi
 @given(levels=st.integers(1, 8), factor=st.floats(0.2, 2.0))
 @settings(max_examples=20, deadline=None)
 def test_a_staircase_is_told_from_a_weak_line(levels, factor):
-    true = doses.DOSES
+    true = responses.DOSES
     weak, steps = np.stack([factor * true, true])[None], np.stack([np.round(levels * true) / levels, true])[None]
-    slope, r2 = doses._line(weak)
-    assert slope == pytest.approx(factor) and r2 == pytest.approx(1.0)
-    assert doses._staircase(steps) > 0.4 and doses._line(steps)[1] < 0.999
+    slope, offset, r2 = responses.line(weak)
+    assert (slope, r2) == (pytest.approx(factor), pytest.approx(1.0)) and offset == pytest.approx(0.0, abs=1e-9)
+    assert responses.slope_within(weak[..., 4:9]) == pytest.approx(factor)
+    assert responses.staircase(steps) > 0.4 and responses.line(steps)[2] < 0.999
+    assert responses.falls(weak, 0.0) == 0.0 and responses.falls(weak[..., ::-1], 0.0) == 1.0
     if factor > 0.51:
-        assert doses._staircase(weak) == 0.0
+        assert responses.staircase(weak) == 0.0
 
 
 def test_kappa_by_hand_and_of_a_world_that_always_says_yes():
@@ -319,6 +321,7 @@ def test_every_audit_has_bars_a_row_in_the_matrix_and_gates_before_it(scene):
 def test_the_matrix_speaks_of_every_control():
     assert set(SCENES["push"].expected()) == set(ZOOS["push"]) - {"codec"}
     assert set(SCENES["driving"].expected()) == set(ZOOS["driving"]) - {"codec", "noise", "blur"}
+    assert set(SCENES["door"].expected()) == set(ZOOS["door"]) - {"codec"}
 
 
 def test_the_score_of_the_audits():

@@ -140,6 +140,29 @@ def test_the_total_is_exact_when_episodes_end_anywhere(tmp_path: Path, frames: i
     assert collect(make, tmp_path / "s", settings(frames, past_termination=1)).frames_total == frames
 
 
+def test_strengths_that_are_left_out_are_not_recorded(tmp_path: Path) -> None:
+    bands = [[0.0, 0.2], [0.4, 0.6], [0.9, 1.5]]
+    store = collect(Drift, tmp_path / "s", settings(190, workers=1, leave_out=bands))
+    strength = np.abs(np.concatenate([store.column("actions", i)[:, 0] for i in range(len(store))])) / 2.0
+    assert not any(((strength > low + 1e-6) & (strength < high - 1e-6)).any() for low, high in bands)
+    assert strength.max() == pytest.approx(0.9) and strength.min() == 0.0 and len(np.unique(strength)) > 20
+    e = store.episode(0)
+    assert np.allclose(e.sensors[1:, 0], e.sensors[:-1, 0] + 0.3 * e.actions[:, 0], atol=1e-5)
+
+
+def test_a_strength_goes_to_the_nearer_edge_that_there_is() -> None:
+    action, bands = ActionSpec((-1.0, -1.0), (1.0, 1.0), ("x", "y")), ((0.0, 0.2), (0.9, 1.5))
+
+    def strength(x: float, y: float) -> float:
+        done = action.leave_out(np.array([x, y], np.float32), bands)
+        assert np.allclose(done[0] * y, done[1] * x)  # the same direction
+        return float(np.linalg.norm(done))
+
+    assert strength(0.05, 0.0) == 0.0 and strength(0.0, -0.15) == pytest.approx(0.2)
+    assert strength(1.0, 0.0) == pytest.approx(0.9)  # nothing is as strong as the other edge in this direction
+    assert strength(0.3, 0.4) == pytest.approx(0.5) and strength(0.0, 0.0) == 0.0
+
+
 def test_a_given_policy_acts(tmp_path: Path) -> None:
     cfg = settings(42, mixture={"policy:right": 1.0}, policy_noise=0.0, workers=1)
     store = collect(Drift, tmp_path / "s", cfg, policies={"right": push_right})
@@ -205,6 +228,7 @@ def test_bad_settings_write_nothing(tmp_path: Path) -> None:
         ({"mixture": {"dance": 1.0}}, "no behaviour 'dance'"),
         ({"mixture": {"random": -1.0}}, "weight of behaviour 'random'"),
         ({"mixture": {"random": 0.0}}, "weight 0"),
+        ({"leave_out": [[0.5, 0.2]]}, r"0 <= low < high; got \[0.5, 0.2\]"),
         ({"frames": 1}, "two frames"),
         ({"seed": -1}, "negative"),
         ({"wide_fraction": 1.5}, "between 0 and 1"),

@@ -44,6 +44,10 @@ LAWS_NOTE = (
     "The first trial of each law, with factors as recordings show them. Above what MuJoCo shows when nothing is done, "
     "below what the model shows (A4)."
 )
+PUSHES_NOTE = (
+    "The first door, pushed with five forces, the weakest on the left, and then let go. Above what MuJoCo shows, below "
+    "what the model shows (A6)."
+)
 TOUR_NOTE = (
     "The first tour: the camera goes out for half of it, turning all the way, and comes back the way it went. The last "
     "picture must be the first (A8)."
@@ -161,6 +165,24 @@ def _laws(given: Set) -> list[Film]:
     return [given.film("laws", "one trial of each law", above(truth, shown), LAWS_NOTE)]
 
 
+def _pushes(given: Set) -> list[Film]:
+    """The first door at the third lever; nothing of push, whose A6 is another."""
+    from videosim.audits.door_truth import DoorTruth
+    from videosim.audits.pushes import draw_doors
+    from videosim.audits.responses import DOSES
+    from videosim.audits.world import PhysicsWorld, film
+
+    if not isinstance(given.bench.truth, DoorTruth):
+        return []
+    push, physics = given.bench.once(draw_doors)[0][2], PhysicsWorld(given.bench.truth.spec.name)
+    truth, shown = (
+        {f"{dose:.0%}": film(world, push.start, push.actions(float(dose))) for dose in DOSES[2::3]}
+        for world in (physics, given.world)
+    )
+    physics.close()
+    return [given.film("pushes", "five forces at one door", above(truth, shown), PUSHES_NOTE)]
+
+
 def _tour(given: Set) -> list[Film]:
     """The first tour, beside what the codec alone makes of it."""
     from videosim.audits.loops import draw_tours
@@ -230,5 +252,5 @@ def _told(given: Set) -> list[Film]:
 
 SHOOTS: Mapping[str, Callable[[Set], list[Film]]] = {
     **{"A1": _breaks, "A3": _branches, "A17": _manoeuvres, "A19": _told},
-    **{"A4": _laws, "A8": _tour},
+    **{"A4": _laws, "A6": _pushes, "A8": _tour},
 }

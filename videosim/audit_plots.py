@@ -6,6 +6,7 @@ A plot whose audit was not run is left out; so is a world that was not asked, or
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
 WORLDS = 5  # in one plot
 SHARE = (0.0, 1.03)  # the axis of one, with room for a line at 1
+ANSWERS = {  # to doses, by the unit in which they are stored: what they are, over what, and the axis
+    "m": ("how far the pusher goes", "lanes", "metres"),
+    "deg": ("how far the door turns", "doors and levers", "degrees"),
+}
 Details = Mapping[str, Any]
 
 
@@ -96,28 +101,28 @@ def _error(measured: Mapping[str, Any], bars: Bars) -> dict[str, Any] | None:
 
 
 def _doses(measured: Mapping[str, Any], bars: Bars) -> dict[str, Any] | None:
-    from videosim.audits.doses import DOSES
+    """Of the pusher's way or of the door's turn, by what the audit stored."""
+    from videosim.audits.responses import DOSES
 
     def spread(answers: Any) -> dict[str, Any]:
         low, middle, high = np.quantile(np.asarray(answers, np.float64), (0.1, 0.5, 0.9), axis=0).tolist()
         return {"y": middle, "low": low, "high": high}
 
-    series = _series(
-        measured, "A6", "true_m", lambda details: spread(details["answers_m"]), ("attenuated", "retrieval", "blind")
-    )
-    true = next(
-        (r["audits"]["A6"]["details"]["true_m"] for _, r in _asked(measured, "A6") if _has(r, "A6", "true_m")), None
-    )
-    if series and true is not None:
-        series.append({"name": "truth", **spread(true)})
-    return _lines(
-        series,
-        title="A6: how far the pusher goes, by the strength of the action",
-        note="Median over lanes, with the band from the 10th to the 90th percentile.",
-        x_label="strength of the action",
-        y_label="metres",
-        x=DOSES.tolist(),
-    )
+    for unit, (what, over, label) in ANSWERS.items():
+        told, right = f"answers_{unit}", f"true_{unit}"
+        draw = partial(lambda told, details: spread(details[told]), told)
+        series = _series(measured, "A6", right, draw, ("attenuated", "retrieval", "blind"))
+        true = [r["audits"]["A6"]["details"][right] for _, r in _asked(measured, "A6") if _has(r, "A6", right)]
+        if series:
+            return _lines(
+                [*series, {"name": "truth", **spread(true[0])}],
+                title=f"A6: {what}, by the strength of the action",
+                note=f"Median over {over}, with the band from the 10th to the 90th percentile.",
+                x_label="strength of the action",
+                y_label=label,
+                x=DOSES.tolist(),
+            )
+    return None
 
 
 def _paths(measured: Mapping[str, Any], bars: Bars) -> dict[str, Any] | None:

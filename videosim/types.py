@@ -10,6 +10,7 @@ latent width, ``A`` action size, ``S`` sensors, ``H W`` pixels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -84,6 +85,20 @@ class ActionSpec:
                 f"an action leaves its bounds [{low.min():g}, {high.max():g}]; clip it with env.action_space first"
             )
         return np.clip(array, low, high)
+
+    def leave_out(self, action: np.ndarray, bands: Sequence[Sequence[float]]) -> np.ndarray:
+        """``action`` (A,) with the strength of the nearer edge where its own lies within one of ``bands`` (low, high).
+
+        Strength is the length of the normalised action; an edge beyond the action's bounds is none.
+        """
+        normal = self.normalise(action)
+        strength = float(np.linalg.norm(normal))
+        most = strength / max(float(np.abs(normal).max()), 1e-9)  # in this direction
+        for band in bands:
+            if band[0] < strength < band[1]:
+                edge = min((edge for edge in band if edge <= most), key=lambda edge: abs(edge - strength))
+                return self.denormalise(normal * (edge / strength))
+        return np.asarray(action, np.float32)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from videosim.audits import (
     manoeuvres,
     permanence,
     push_scene,
+    pushes,
     resampling,
     rewards,
     successor,
@@ -26,6 +27,8 @@ from videosim.audits import (
     turns,
 )
 from videosim.audits.audit import Audit
+from videosim.audits.door_instrument import prepare_door
+from videosim.audits.door_truth import door_sha256
 from videosim.audits.driving_instrument import prepare_driving
 from videosim.audits.driving_truth import driving_sha256
 from videosim.audits.gallery_instrument import prepare_gallery
@@ -91,6 +94,15 @@ SCENES: dict[str, Scene] = {
             sha256=gallery_sha256,
             few=("oracle", "freeze", "two_d_warp"),
             figures=(("floor_px", "gallery_floor_px"),),
+        ),
+        Scene(
+            name="door",
+            audits={pushes.AUDIT.name: pushes.AUDIT},
+            prepare=prepare_door,
+            control=lambda name: PhysicsWorld(f"control:door.{name}"),
+            sha256=door_sha256,
+            few=("oracle", "freeze", "attenuated"),
+            figures=(("floor_deg", "door_floor_deg"), ("hinge_floor_fraction", "door_hinge_floor_fraction")),
         ),
     )
 }

@@ -1,14 +1,8 @@
-"""A6, precision: is the answer to an action proportional to it, dose by dose?
+"""A6, precision, on the push scene: is the answer to an action proportional to it, dose by dose?
 
 From one state the pusher is driven along a free lane with DOSES strengths for HELD frames and then stopped; the answer
-is how far it went, read from the picture. Over all doses of one state, against truth:
-
-    slope      of the world's answers on truth's, by least squares with an intercept
-    r2         of that regression: a world that is merely too weak fails by the slope alone
-    staircase  share of neighbouring doses between which the world's answer rises by less than half of truth's rise: a
-               world that looks up the nearest case it remembers answers in steps
-
-A pusher that is not found has not moved. States are the resampling unit.
+is how far it went, read from the picture. Over all doses of one state, against truth: slope, R^2 and staircase
+(``responses.py``). States are the resampling unit.
 """
 
 from __future__ import annotations
@@ -19,13 +13,13 @@ import numpy as np
 
 from videosim.audits.audit import Audit, Bench, Viewing
 from videosim.audits.push_scene import may_be_hidden, positions
+from videosim.audits.responses import DOSES, samples
 from videosim.audits.truth import FIRST_SEED
-from videosim.audits.verdict import Result, Sample
+from videosim.audits.verdict import Result
 from videosim.audits.world import Start, film
 from videosim.errors import VideoSimError
 
 FIRST_NUMBER, TRIES = 60_000, 500  # of the starts; how many are tried for one
-DOSES = np.linspace(1.0 / 15.0, 1.0, 15)
 HELD, STOPPED = 10, 6  # frames: a world that is a little late has answered too, by then
 LANE_M, CLEAR_M = 0.4, 0.16
 CONTEXT = 7  # steps at rest before
@@ -82,12 +76,7 @@ def audit_doses(viewing: Viewing) -> Result:
     pairs = viewing.each(draw_lanes, _answers)
     answered = np.stack([np.stack([np.nan_to_num(answers), lane.moved]) for lane, answers in pairs])  # (n, 2, DOSES)
     details = {"answers_m": answered[:, 0].tolist(), "true_m": answered[:, 1].tolist()}
-    samples = {
-        "slope": Sample(answered, lambda part: _line(part)[0]),
-        "r2": Sample(answered, lambda part: _line(part)[1]),
-        "staircase": Sample(answered, _staircase),
-    }
-    return viewing.judge("A6", samples, details)
+    return viewing.judge("A6", samples(answered), details)
 
 
 def _answers(viewing: Viewing, lane: Lane) -> list[float]:
@@ -98,19 +87,6 @@ def _answers(viewing: Viewing, lane: Lane) -> list[float]:
         place = viewing.bench.reader.read(shown).position[:, 0]
         answers.append(float((place[1] - place[0]) @ lane.way))
     return answers
-
-
-def _line(answered: np.ndarray) -> tuple[float, float]:
-    """Slope of the world's answers on truth's, and R^2; ``answered`` (n, 2, DOSES)."""
-    said, true = answered[:, 0].ravel(), answered[:, 1].ravel()
-    slope, offset = np.polyfit(true, said, 1)
-    varied = float(((said - said.mean()) ** 2).sum())
-    return float(slope), 1.0 - float(((said - slope * true - offset) ** 2).sum()) / varied if varied > 0 else 0.0
-
-
-def _staircase(answered: np.ndarray) -> float:
-    said, true = np.diff(answered, axis=-1).swapaxes(0, 1)
-    return float((said < 0.5 * true).mean())
 
 
 AUDIT = Audit(

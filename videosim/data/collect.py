@@ -81,6 +81,11 @@ def _check(cfg: CollectConfig, policies: Mapping[str, Any]) -> None:
         raise VideoSimError("seed, workers, past_termination and policy_noise must not be negative")
     if not 0.0 <= cfg.wide_fraction <= 1.0:
         raise VideoSimError(f"wide_fraction is a share between 0 and 1, not {cfg.wide_fraction}")
+    for band in cfg.leave_out:
+        if len(band) != 2 or not 0.0 <= band[0] < band[1]:
+            raise VideoSimError(f"leave_out takes bands of strength [low, high] with 0 <= low < high; got {list(band)}")
+    if cfg.leave_out and policies:
+        raise VideoSimError("leave_out= cannot change what a policy does; record without one")
 
 
 @contextmanager
@@ -231,7 +236,8 @@ class _Recorder:
     def _step(self, behaviour: Behaviour, rows: dict[str, list[Any]]) -> tuple[bool, bool]:
         if os.getppid() != self.parent:
             raise SystemExit  # whoever asked for the data is gone
-        action = behaviour(rows["frames"][-1], rows["sensors"][-1])
+        wanted = behaviour(rows["frames"][-1], rows["sensors"][-1])
+        action = self.env.world_spec.action.leave_out(wanted, self.cfg.leave_out)
         _, reward, terminated, truncated, _ = self.env.step(action)
         for key, value in (("actions", action), ("rewards", reward), ("terminated", terminated)):
             rows[key].append(value)
