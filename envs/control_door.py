@@ -15,7 +15,7 @@ AWAY_M = 5.0  # so far off that no camera sees it
 
 
 def heavy(factor: float = 1.5) -> Fault:
-    """The door's inertia is ``factor`` times as large; A6 must see it, by the slope of the first frames."""
+    """The door's inertia is ``factor`` times as large; A6 must see it, by just that."""
 
     def scene(model: mujoco.MjModel) -> None:
         model.body("door").mass *= factor

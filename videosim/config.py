@@ -96,9 +96,7 @@ class CollectConfig:
     checkpoint: str = ""  # the world model through which ``policy`` sees
     policy: str = ""  # folder of a policy written by `videosim agent`; it joins the mixture
     policy_share: float = 0.5  # share of the episodes in which it acts
-    leave_out: list[list[float]] = field(  # bands of strength, the length of a normalised action, that no action has:
-        default_factory=list  # held out, as [[0.9, 1.5]]; an audit then asks for what no recording shows
-    )
+    leave_out: list[list[float]] = field(default_factory=list)  # bands of strength no action has: held out of the data
 
 
 @dataclass

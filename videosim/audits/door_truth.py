@@ -19,7 +19,6 @@ from videosim.types import WorldSpec
 
 LEVERS_M = (0.07, 0.12, 0.17, 0.22)  # from the hinge to where the hand pushes
 HELD, STOPPED = 8, 6  # frames: a world that is a little late has answered too, by then
-EARLY = 2  # frames of pushing after which inertia still shows
 CONTEXT = 7  # steps at rest before
 CLEAR_M = 0.02  # of the hand from the walls
 AWAY_M = 5.0  # so far off that no camera sees it
@@ -40,15 +39,15 @@ class Push:
 
     way     (2,), across the door
     side    1 where it turns the door to the left, -1 to the right
-    turned  float64 (2, DOSES), how far it truly turns the door in EARLY frames and in all, rad
-    early   uint8 (DOSES, H, W, 3), what is truly seen after EARLY frames
+    late    frames by which the answer would come earlier if the door had no inertia: inertia over brake
+    path    float64 (DOSES, HELD + STOPPED + 1), how far the door has truly turned at each frame, rad
     """
 
     start: Start
     way: np.ndarray
     side: float
-    turned: np.ndarray
-    early: np.ndarray
+    late: float
+    path: np.ndarray
 
     def actions(self, dose: float) -> np.ndarray:
         """float32 (HELD + STOPPED, 2)."""
@@ -136,24 +135,30 @@ class DoorTruth:
             env.step(action)
             frames.append(env.render())
         start = Start(env.save(), np.stack(frames), still, seed)
-        way, shape = side * np.array([-np.sin(angle), np.cos(angle)]), (len(DOSES), *frames[0].shape)
-        push = Push(start, way, side, np.zeros((2, len(DOSES))), np.zeros(shape, np.uint8))
-        for column in range(len(DOSES)):
-            if not self._turn(push, column):
-                return None
-        return push if (np.diff(push.turned) > 0.0).all() else None
+        way, path = side * np.array([-np.sin(angle), np.cos(angle)]), np.zeros((len(DOSES), HELD + STOPPED + 1))
+        push = Push(start, way, side, self._late(lever), path)
+        stays = all(self._turn(push, float(dose), row) for dose, row in zip(DOSES, path, strict=True))
+        return push if stays and (np.diff(path[:, -1]) > 0.0).all() else None
 
-    def _turn(self, push: Push, column: int) -> bool:
-        """Note in ``push`` what one dose does; whether the hand stays at the door, clear of the walls."""
+    def _late(self, lever: float) -> float:
+        found: list[float] = []
+
+        def look(model: Any, data: Any) -> None:
+            door, hand = (int(model.joint(name).dofadr[0]) for name in ("door", "hand_x"))
+            brake = model.dof_damping[door] + lever**2 * model.dof_damping[hand]
+            found.append(float(model.dof_M0[door] / brake))
+
+        self.env.place(look)
+        return found[0] / self.spec.dt_s
+
+    def _turn(self, push: Push, dose: float, path: np.ndarray) -> bool:
+        """Write the ``path`` of one dose; whether the hand stays at the door, clear of the walls."""
         env = self.env
         env.reset(seed=push.start.seed, options={"state": push.start.physics})
         begin = self._angle()
-        for t, action in enumerate(push.actions(float(DOSES[column])), 1):
+        for t, action in enumerate(push.actions(dose), 1):
             env.step(action)
-            if t in (EARLY, HELD + STOPPED):
-                push.turned[int(t > EARLY), column] = push.side * wrapped(self._angle() - begin)
-            if t == EARLY:
-                push.early[column] = env.render()
+            path[t] = push.side * wrapped(self._angle() - begin)
         hand = self._at(self._hand)
         out = float(np.linalg.norm(hand - self._at(self._hinge)))
         return out < PANEL_M and float(np.abs(hand).max()) < ARENA_M - HAND_M - CLEAR_M

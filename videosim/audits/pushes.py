@@ -1,14 +1,15 @@
 """A6, precision, on the door scene: does a door turn by as much as force and lever say, dose by dose?
 
 A hand at rest at a door pushes across it at each of LEVERS_M from the hinge, with each of DOSES of its full force for
-HELD frames, and lets go. The answer is how far the door has turned, read from the picture, after EARLY frames and when
-all has come to rest. Against truth, over all doses and levers:
+HELD frames, and lets go. The answer is how far the door has turned when all has come to rest, read from the picture; of
+every third dose the way there is read too. Against truth, over all doses and levers:
 
-    slope, r2, staircase  of the answers at rest (``responses.py``)
-    error_deg             mean |said - true| at rest
+    slope, r2, staircase  of the answers (``responses.py``)
+    error_deg             mean |said - true|
     falls                 share of neighbouring doses between which the answer falls by more than FALL e0
-    early_slope           slope after EARLY frames, on what the same reader reads off the truth's frames, which go
-                          through the world's own codec first: what a door's inertia changes, and what being late does
+    inertia               of a door that would set out as late as the world's, over the true one's: 1 + k of the least
+                          squares said = s true - k late + c over the ways and where they end, late being how far the
+                          door truly turns in the time by which its inertia delays it
     middle_error          mean |said - true| over the doses of the middle band of HELD_OUT, over that of the doses
                           outside all bands, which counts as e0 at least
     weak_slope, strong_slope  how answers grow over the weakest doses and over the strongest, each with the one dose
@@ -31,7 +32,7 @@ from videosim.audits import responses
 from videosim.audits.audit import Audit, Bench, Viewing
 from videosim.audits.door_instrument import ACROSS_M
 from videosim.audits.door_reader import wrapped
-from videosim.audits.door_truth import EARLY, HELD, LEVERS_M, STOPPED, Push
+from videosim.audits.door_truth import HELD, LEVERS_M, STOPPED, Push
 from videosim.audits.responses import DOSES
 from videosim.audits.verdict import Result, Sample
 from videosim.audits.world import film
@@ -40,6 +41,7 @@ from videosim.statistics import quotient
 
 FIRST_NUMBER = 100_000  # of the starts
 FALL = 2.0  # e0
+TRACED, SHOWN = np.arange(2, len(DOSES), 3), (2, 4, 6, 8)  # doses whose way is read, and the frames at which it is
 WEAK, MIDDLE, STRONG = (np.flatnonzero((low < DOSES) & (high > DOSES)) for low, high in HELD_OUT)
 SEEN = np.setdiff1d(np.arange(len(DOSES)), np.concatenate([WEAK, MIDDLE, STRONG]))
 
@@ -48,12 +50,12 @@ SEEN = np.setdiff1d(np.arange(len(DOSES)), np.concatenate([WEAK, MIDDLE, STRONG]
 class Seen:
     """Of one door, what is read off frames.
 
-    early     float64 (levers, 2, DOSES), how far it turns in EARLY frames, in the world's and in the codec's truth, deg
-    rest      float64 (levers, DOSES), how far it turns in all in the world's, deg
+    way       float64 (levers, TRACED, SHOWN), how far it has turned by then, deg
+    rest      float64 (levers, DOSES), how far it turns in all, deg
     wandered  mean distance of its hinge from where it was, m
     """
 
-    early: np.ndarray
+    way: np.ndarray
     rest: np.ndarray
     wandered: float
 
@@ -63,35 +65,20 @@ def draw_doors(bench: Bench) -> list[tuple[Push, ...]]:
     return bench.truth.pushes(FIRST_NUMBER, bench.bars.sizes["doors"])
 
 
-def read_truth(bench: Bench) -> dict[int, np.ndarray]:
-    """How far doors are seen to turn in EARLY frames off the truth's own frames, by the identity of the push."""
-    read = bench.reader.read
-    return {
-        id(push): _turns(push, read(_known(push)).angle_rad) for pushes in bench.once(draw_doors) for push in pushes
-    }
-
-
-def _known(push: Push) -> np.ndarray:
-    return np.concatenate([push.start.frames[-1:], push.early])
-
-
-def _turns(push: Push, angle_rad: np.ndarray) -> np.ndarray:
-    """Degrees from the first angle, in the way of the push."""
-    return np.nan_to_num(push.side * np.degrees(wrapped(angle_rad[1:] - angle_rad[0])))
-
-
 def audit_pushes(viewing: Viewing) -> Result:
     """Give the world every push at every door."""
     pairs, instrument = viewing.each(draw_doors, _answer), viewing.bench.instrument
-    true = np.degrees([[push.turned[1] for push in pushes] for pushes, _ in pairs])
-    early = np.array([seen.early for _, seen in pairs])
+    true = np.degrees([[push.path[:, -1] for push in pushes] for pushes, _ in pairs])
     rest = np.stack([[seen.rest for _, seen in pairs], true], axis=-2)  # (n, levers, said and true, DOSES)
+    ways = np.array(
+        [[way_rows(*way) for way in zip(pushes, seen.way, seen.rest, strict=True)] for pushes, seen in pairs]
+    )
     errors = np.array([[responses.error(door[..., part]) for part in (MIDDLE, SEEN)] for door in rest])
     samples = {
         **responses.samples(rest),
         "error_deg": Sample(rest, responses.error, unit="deg"),
         "falls": Sample(rest, partial(responses.falls, floor=FALL * instrument.e0_deg)),
-        "early_slope": Sample(early, lambda part: responses.line(part)[0]),
+        "inertia": Sample(ways, inertia),
         "middle_error": Sample(errors, partial(quotient, floor=instrument.e0_deg)),
         "weak_slope": Sample(rest[..., np.append(WEAK, SEEN[0])], responses.slope_within),
         "strong_slope": Sample(rest[..., np.append(SEEN[-1], STRONG)], responses.slope_within),
@@ -111,20 +98,39 @@ def audit_pushes(viewing: Viewing) -> Result:
     return viewing.judge("A6", samples, details)
 
 
+def way_rows(push: Push, way: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """Of the way (TRACED, SHOWN) that a world shows and of where it ends (DOSES,): float64 (rows, 3), said, true and
+    late, in degrees."""
+    path = np.degrees(push.path)
+    pace = np.gradient(path[TRACED, : HELD + 1], axis=1)  # a frame
+    going = np.stack([way, path[TRACED][:, SHOWN], push.late * pace[:, SHOWN]], axis=-1)
+    return np.concatenate([going.reshape(-1, 3), np.stack([rest, path[:, -1], np.zeros(len(DOSES))], axis=-1)])
+
+
+def inertia(rows: np.ndarray) -> float:
+    """Of rows (…, 3) of ways."""
+    said, true, late = rows.reshape(-1, 3).T
+    fit = np.linalg.lstsq(np.stack([true, -late, np.ones_like(true)], axis=1), said, rcond=None)[0]
+    return 1.0 + float(fit[1])
+
+
 def _answer(viewing: Viewing, pushes: tuple[Push, ...]) -> Seen:
-    world, bench, early, rest, wandered = viewing.world, viewing.bench, [], [], []
-    for push in pushes:
-        shown = [film(world, push.start, push.actions(0.0)[:0])]
-        shown += [film(world, push.start, push.actions(float(dose)), at=(EARLY, HELD + STOPPED)) for dose in DOSES]
-        read, known = bench.reader.read(np.concatenate(shown)), _known(push)
-        kept = world.codec(known)
-        said = _turns(push, read.angle_rad)
-        true = bench.once(read_truth)[id(push)] if kept is known else _turns(push, bench.reader.read(kept).angle_rad)
-        early.append((said[::2], true))
-        rest.append(said[1::2])
-        apart = np.linalg.norm(read.hinge[2::2] - read.hinge[0], axis=-1)
-        wandered.append(float(np.nan_to_num(apart, nan=ACROSS_M).mean()))
-    return Seen(np.array(early), np.array(rest), float(np.mean(wandered)))
+    ways, rests, wandered = zip(*(_push(viewing, push) for push in pushes), strict=True)
+    return Seen(np.array(ways), np.array(rests), float(np.mean(wandered)))
+
+
+def _push(viewing: Viewing, push: Push) -> tuple[np.ndarray, list[float], float]:
+    world, read, end = viewing.world, viewing.bench.reader.read, HELD + STOPPED
+    begin = read(film(world, push.start, push.actions(0.0)[:0]))
+    way, rest, apart = [], [], []
+    for column, dose in enumerate(DOSES.tolist()):
+        at = (*SHOWN, end) if column in TRACED else (end,)
+        shown = read(film(world, push.start, push.actions(dose), at))
+        turned = np.nan_to_num(push.side * np.degrees(wrapped(shown.angle_rad - begin.angle_rad)))
+        rest.append(float(turned[-1]))
+        way += [turned[:-1]] if column in TRACED else []
+        apart.append(float(np.linalg.norm(shown.hinge[-1] - begin.hinge[0])))
+    return np.array(way), rest, float(np.nan_to_num(apart, nan=ACROSS_M).mean())
 
 
 AUDIT = Audit(
@@ -134,7 +140,7 @@ AUDIT = Audit(
     level=3,
     figures=(
         *(("slope", "door_slope"), ("r2", "door_r2"), ("staircase", "door_staircase"), ("error_deg", "door_error_deg")),
-        *(("early_slope", "door_early_slope"), ("middle_error", "door_middle_error")),
+        *(("inertia", "door_inertia"), ("middle_error", "door_middle_error")),
         *(("weak_slope", "door_weak_slope"), ("strong_slope", "door_strong_slope")),
     ),
 )

@@ -67,7 +67,7 @@ LADDERS: dict[str, tuple[Ladder, ...]] = {  # by scene
     "gallery": (_metric("slow_drift", (0.01, 0.02, 0.04, 0.08, 0.16), "A8", "loop_closure_px"),),
     "door": (
         _metric("attenuated", (0.9, 0.7, 0.5, 0.3, 0.1), "A6", "slope", -1),
-        _metric("heavy", (1.25, 1.5, 2, 3, 4), "A6", "early_slope", -1),
+        _metric("heavy", (1.25, 1.5, 2, 3, 4), "A6", "inertia"),
         _metric("retrieval", (33, 17, 9, 5, 3), "A6", "r2", -1),
         _metric("unhinged", (0.02, 0.04, 0.08, 0.16, 0.32), "A6", "hinge_floors"),
     ),
