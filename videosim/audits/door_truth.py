@@ -110,18 +110,20 @@ class DoorTruth:
         return np.stack(frames)
 
     def pushes(self, first: int, wanted: int) -> list[tuple[Push, ...]]:
-        """``wanted`` doors, each pushed at every one of LEVERS_M, from start number ``first`` on; those at which the
-        hand would meet a wall, or slip off the door, are left out."""
+        """``wanted`` doors, each pushed at every one of LEVERS_M, to the left and to the right by turns, from start
+        number ``first`` on; those at which the hand would meet a wall, or slip off the door, are left out."""
         found: list[tuple[Push, ...]] = []
         number = first
         while len(found) < wanted:
-            pushes = [push for lever in LEVERS_M if (push := self._push(FIRST_SEED + number, lever)) is not None]
-            found += [tuple(pushes)] if len(pushes) == len(LEVERS_M) else []
+            side = 1.0 - 2.0 * (len(found) % 2)
+            tried = [self._push(FIRST_SEED + number, lever, side) for lever in LEVERS_M]
+            pushes = tuple(push for push in tried if push is not None)
+            found += [pushes] if len(pushes) == len(LEVERS_M) else []
             number += 1
         return found
 
-    def _push(self, seed: int, lever: float) -> Push | None:
-        env, side = self.env, float(np.random.default_rng([seed, 1]).choice([-1.0, 1.0]))
+    def _push(self, seed: int, lever: float, side: float) -> Push | None:
+        env = self.env
         env.reset(seed=seed)
         angle, hinge = self._angle(), self._at(self._hinge)
 
