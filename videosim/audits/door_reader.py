@@ -17,7 +17,7 @@ from videosim.errors import VideoSimError
 
 OFFSETS = np.array([0.10, 0.02], np.float32)  # of door and hinge: a margin for pixel noise
 DARK = 0.25  # the hinge is darker than that in every colour, floor and mark are not
-PRESENT = 0.35  # of the whole mass: less is no door, or no hinge
+PRESENT = np.array([0.35, 0.10])  # of the whole mass: less is no door, or no hinge, whose darkness a blur takes most of
 REACH_PX = 11.0  # from the middle of the door: all of it, and little else
 NEEDED = 60  # frames
 
