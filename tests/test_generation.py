@@ -146,16 +146,15 @@ def test_a_network_that_knows_has_nothing_to_lose(kind: str) -> None:
     assert float(path.loss(telling(truth.flip(0), kind), truth, torch.zeros_like(truth[..., 0]), rng).mean()) > 0.1
 
 
-def test_errors_of_a_clip_count_as_those_of_the_velocity() -> None:
-    """A velocity that is off by the same everywhere misses the data by that times what is left of the way."""
+def test_an_error_of_a_clip_counts_the_more_the_less_of_the_way_is_left() -> None:
     truth, off = clip_of(64)[0], 0.5
 
     def predict(latents, level, size, rows=None):  # type: ignore[no-untyped-def]
-        return truth + off * (1.0 - level)[..., None].clamp(min=0.1)
+        return truth + off * (1.0 - level)[..., None].clamp(min=0.1).sqrt()
 
     path, nothing = FlowPath(FlowConfig(finest=32, shortcut=0.0), LAYOUT.width), torch.zeros_like(truth[..., 0])
     lost = path.loss(predict, truth, nothing, torch.Generator().manual_seed(0), together=True)
-    torch.testing.assert_close(lost, torch.full_like(lost, off**2 / 19.0))  # 19: the mean of 1 / (1 - level)**2
+    torch.testing.assert_close(lost, torch.full_like(lost, off**2 / (1.0 + math.log(10.0))))
     assert float(path.loss(predict, truth, nothing, torch.Generator().manual_seed(0)).std()) > 0.01
 
 

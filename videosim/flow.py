@@ -3,10 +3,10 @@
 The path is the straight line from noise to data. The network answers with the data at its end (x-prediction), and every
 frame of a clip is noised by itself (diffusion forcing, Chen et al. 2024). A share of each batch teaches steps of twice
 the size to arrive where two steps arrive (shortcut models, Frans et al. 2024, section 3; in x-prediction and with a
-level per frame as in Dreamer 4, Hafner et al. 2025, section 3.2), so that few passes are enough. Of whole
-clips, which take many passes, errors of the data count as errors of the velocity that leads there (Li & He, "Back to
-basics: let denoising generative models denoise", 2025, section 4): if not, a solver of many steps ends in the noise
-that the last of them left. A frame of a dream takes few, and by that weight would learn its first step late.
+level per frame as in Dreamer 4, Hafner et al. 2025, section 3.2), so that few passes are enough. Of whole clips, which
+take many passes, an error of the data counts by the inverse of what is left of the way: if not, a solver of many steps
+ends in the noise that the last of them left. By its square, which makes it the error of the velocity (Li & He, "Back to
+basics: let denoising generative models denoise", 2025, section 4), what noise hides altogether is learned late.
 """
 
 from __future__ import annotations
@@ -64,8 +64,7 @@ class FlowPath(Path):
                 target[long] = self._two_steps(predict, corrupted[long], level[long], size[long], long)
         missed = (predict(corrupted, level, size) - target).square().mean(-1) * (1.0 - known)
         if together:
-            left = (1.0 - level).clamp(min=NEAREST)
-            missed = missed / left.square() / (2.0 / NEAREST - 1.0)  # 1 in the mean over levels
+            missed = missed / (1.0 - level).clamp(min=NEAREST) / (1.0 - math.log(NEAREST))  # 1 in the mean over levels
         return missed.sum(-1) / (1.0 - known).sum(-1).clamp(min=1.0)
 
     @staticmethod
