@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from videosim.envs.control_pictures import AWAY_M
 from videosim.envs.door import HELD_OUT
 from videosim.envs.faults import Before, Fault, FaultySource
 from videosim.errors import VideoSimError
 
 import mujoco  # isort: skip
-
-AWAY_M = 5.0  # so far off that no camera sees it
 
 
 def heavy(factor: float = 1.5) -> Fault:

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from zoo import controls
 
 from videosim.audit_films import model_films
 from videosim.audit_plots import plots
@@ -92,14 +93,8 @@ def test_the_oracle_turns_the_door_as_the_truth_did_bitwise(exam):
 FAST = ("oracle", "noise", "attenuated", "heavy", "nearest_seen")
 
 
-@pytest.mark.parametrize("control", FAST)
+@pytest.mark.parametrize("control", controls(DOOR, FAST))
 def test_every_control_gets_its_verdict(report, control):
-    assert score({control: report(control).verdicts}, DOOR.expected()).wrong == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("control", [name for name in DOOR.expected() if name not in FAST])
-def test_every_other_control_gets_its_verdict(report, control):
     assert score({control: report(control).verdicts}, DOOR.expected()).wrong == []
     figure = {
         "lag": "inertia",

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from zoo import controls
 
 from videosim.audit_films import model_films
 from videosim.audits.catalogue import SCENES
@@ -76,14 +77,8 @@ def scene():
 FAST = ("oracle", "noise", "no_parallax", "zoom_only", "slow_drift")
 
 
-@pytest.mark.parametrize("control", FAST)
+@pytest.mark.parametrize("control", controls(GALLERY, FAST))
 def test_every_control_gets_its_verdict(report, control):
-    assert score({control: report(control).verdicts}, GALLERY.expected()).wrong == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("control", [name for name in GALLERY.expected() if name not in FAST])
-def test_every_other_control_gets_its_verdict(report, control):
     assert score({control: report(control).verdicts}, GALLERY.expected()).wrong == []
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from zoo import controls
 
 from videosim.audit_films import model_films
 from videosim.audits import law_figures as figures
@@ -134,14 +135,8 @@ def scene():
 FAST = ("oracle", "noise", "half_gravity", "rough", "dull", "constant_velocity", "retrieval")
 
 
-@pytest.mark.parametrize("control", FAST)
+@pytest.mark.parametrize("control", controls(LAW_SCENE, FAST))
 def test_every_control_gets_its_verdict(report, control):
-    assert score({control: report(control).verdicts}, LAW_SCENE.expected()).wrong == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("control", [name for name in LAW_SCENE.expected() if name not in FAST])
-def test_every_other_control_gets_its_verdict(report, control):
     assert score({control: report(control).verdicts}, LAW_SCENE.expected()).wrong == []
     figure = {"equal_masses": "momentum_error", "damped": "energy_change", "ghost": "penetration_floors"}
     failed = report(control).results["A4"].failed

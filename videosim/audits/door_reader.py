@@ -26,7 +26,7 @@ NEEDED = 60  # frames
 class Reading:
     """What was read from n frames.
 
-    angle_rad  float64 (n,), in (-pi, pi], from hinge to free end, NaN where door or hinge is absent
+    angle_rad  float64 (n,), in [-pi, pi), from hinge to free end, NaN where door or hinge is absent
     hinge      float64 (n, 2) in metres, NaN where absent
     """
 

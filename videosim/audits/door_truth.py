@@ -13,6 +13,7 @@ from videosim.audits.door_reader import wrapped
 from videosim.audits.responses import DOSES
 from videosim.audits.truth import FIRST_SEED
 from videosim.audits.world import Start
+from videosim.envs.control_pictures import AWAY_M
 from videosim.envs.door import ARENA_M, HAND_M, PANEL_M, XML, behind
 from videosim.envs.physics import PhysicsEnv
 from videosim.types import WorldSpec
@@ -21,7 +22,6 @@ LEVERS_M = (0.07, 0.12, 0.17, 0.22)  # from the hinge to where the hand pushes
 HELD, STOPPED = 8, 6  # frames: a world that is a little late has answered too, by then
 CONTEXT = 7  # steps at rest before
 CLEAR_M = 0.02  # of the hand from the walls
-AWAY_M = 5.0  # so far off that no camera sees it
 
 
 @dataclass(frozen=True)
