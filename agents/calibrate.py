@@ -1,9 +1,8 @@
 """``videosim calibrate``: does a model's uncertainty know its error?
 
 Asked twice: on behaviour like that of its data, and on the states where a policy trained in its dreams leads it, which
-is where the uncertainty is used (Lu et al. 2021, arXiv:2110.04135). Beside it stand what else might be feared: the same
-uncertainty kept or accumulated since the start, a clock, which only counts the steps, and the same uncertainties
-shuffled, which must know nothing.
+is where the uncertainty is used (Lu et al. 2021, arXiv:2110.04135). Beside it stand what else might be feared: each
+step's own doubt, a clock, which only counts the steps, and the same uncertainties shuffled, which must know nothing.
 """
 
 from __future__ import annotations
@@ -38,8 +37,7 @@ BARS = {"spearman_policy": 0.6, "auroc_policy": 0.85}  # the lower end of the in
 HORIZONS = (1, 8, 32, 64)  # steps at which coverage is asked
 SOURCES = {"behaviour": "behaviour like the data's", "policy": "states its own policy leads to"}
 OTHERS = {  # what else might be feared, on the same errors
-    "highest": "its highest since the start",
-    "accumulated": "accumulated since the start",
+    "alone": "each step's own doubt",
     "clock": "a clock instead",
     "shuffled": "shuffled",
 }
@@ -48,9 +46,11 @@ LABELS = {
     "auroc_policy": "Detection of lost states (AUROC), where its policy leads",
     "spearman_behaviour": "Rank correlation with the true error, on behaviour",
     "auroc_behaviour": "Detection of lost states (AUROC), on behaviour",
+    "error_over_uncertainty": "Error over uncertainty, root mean squares",
     "threshold": "Uncertainty that 95 % of the sound steps stay below",
     "lost_above_threshold": "Share of the lost steps that lie above it, where its policy leads",
 }
+SHOWN = ("spearman_policy", "auroc_policy", "error_over_uncertainty", "threshold", "lost_above_threshold")
 
 
 def main(cfg: CalibrateConfig, run: Run) -> None:
@@ -81,17 +81,21 @@ def main(cfg: CalibrateConfig, run: Run) -> None:
 
     found = measured(doubts, rng)
     run.figures = {name: figure.to_dict() for name, figure in found.items()}
-    limit, before = _threshold(doubts), model.card.get(model.titled("Uncertainty"), {})
+    limit, ratio = _threshold(doubts)
+    before = model.card.get(model.titled("Uncertainty"), {})
     feared, came = doubts["policy"].known()
     lost = came > STATE_ERROR_LIMIT
+    run.figure("error_over_uncertainty", ratio)
     run.figure("threshold", limit, unit="of range")
     run.figure("threshold_before", before.get("threshold") if isinstance(before, dict) else None, unit="of range")
     run.figure("lost_above_threshold", float((feared[lost] > limit).mean()) if lost.any() else None, n=int(lost.sum()))
     _report(cfg, run, model.spec.name, doubts)
     if cfg.write:
         kept: dict[str, Any] = {LABELS[name]: run.figures[name]["value"] for name in BARS if name in run.figures}
-        amend_card(folder, model.titled("Uncertainty"), {**before, "threshold": limit, **kept})
-        run.say(f"threshold {limit:.4g} written to {folder}")
+        rank = found["spearman_behaviour"].value
+        scale = {"scale": ratio * model.caution(), "threshold": ratio * limit, "rank correlation": rank}
+        amend_card(folder, model.titled("Uncertainty"), {**before, **scale, **kept})
+        run.say(f"threshold {ratio * limit:.4g} written to {folder}")
 
 
 def _policy(cfg: CalibrateConfig, model: WorldModel, world: WorldConfig, run: Run) -> Policy:
@@ -156,16 +160,19 @@ def measured(doubts: dict[str, Doubts], rng: np.random.Generator) -> dict[str, A
     for source, known in doubts.items():
         own = calibration.figures(known, STATE_ERROR_LIMIT, rng) | calibration.coverage(known, HORIZONS, rng)
         found |= {f"{name}_{source}": figure for name, figure in own.items()}
-        others = (known.highest(), known.accumulated(), known.by_clock(), known.shuffled(rng))
+        others = (known.by_step(), known.by_clock(), known.shuffled(rng))
         for control, other in zip(OTHERS, others, strict=True):
             shown = calibration.figures(other, STATE_ERROR_LIMIT, rng)
             found |= {f"{name}_{source}_{control}": figure for name, figure in shown.items()}
     return found | calibration.transferred(doubts["behaviour"], doubts["policy"], HORIZONS)
 
 
-def _threshold(doubts: dict[str, Doubts]) -> float:
+def _threshold(doubts: dict[str, Doubts]) -> tuple[float, float]:
+    """Of all steps of both sources the threshold, and how much larger their errors are than their uncertainties, root
+    mean squares."""
     feared, came = (np.concatenate(part) for part in zip(*(d.known() for d in doubts.values()), strict=True))
-    return calibration.threshold(feared, came, STATE_ERROR_LIMIT)
+    ratio = float(np.sqrt((came**2).mean() / max((feared**2).mean(), 1e-24)))
+    return calibration.threshold(feared, came, STATE_ERROR_LIMIT), ratio
 
 
 def plots(doubts: dict[str, Doubts]) -> list[dict[str, Any]]:
@@ -234,7 +241,7 @@ def _report(cfg: CalibrateConfig, run: Run, world: str, doubts: dict[str, Doubts
         run.result(),
         f"{cfg.starts} dreams under held-out behaviour, {cfg.episodes} dreamed by a policy trained in imagination and "
         "replayed in physics.",
-        [name for name in ("spearman_policy", "auroc_policy", "threshold", "lost_above_threshold") if name in figures],
+        [name for name in SHOWN if name in figures],
         LABELS,
         {name: bar for name, bar in BARS.items() if name in figures},
         [],

@@ -34,7 +34,8 @@ class Rules:
     obs                  what is observed: "pixels", "latent", "state" or "dict" (pixels and state)
     horizon              steps until truncation; None: the world's own
     max_uncertainty      truncate above it; None: never; "calibrated": the threshold in the model card
-    uncertainty_penalty  subtracted from the reward, per unit of uncertainty
+    uncertainty_penalty  subtracted from the reward, per unit of a step's own doubt: a state is to be shunned, not the
+                         length of a dream
     """
 
     obs: str = "pixels"
@@ -116,7 +117,7 @@ class Dream:
         self._picture = None
         self._steps += 1
         self.uncertainty = out.uncertainty.cpu().numpy().astype(np.float64)
-        rewards = out.rewards.cpu().numpy().astype(np.float64) - self._penalty * self.uncertainty
+        rewards = out.rewards.cpu().numpy().astype(np.float64) - self._penalty * out.doubt.cpu().numpy()
         terminated = out.terminated_prob.cpu().numpy() > TERMINATED_ABOVE
         return rewards, terminated, (self._steps >= self.horizon) | (self.uncertainty > self._limit)
 

@@ -59,7 +59,7 @@ from videosim.spacetime import SpaceTimeDynamics
 from videosim.world_model import WorldModel
 
 FRACTIONS = (1.0, 1 / 8, 1 / 32)  # of the training compute
-FIRST, LAST = 0.25, 0.1  # shares of it for the transition, and for the painter, of a core that has them
+FIRST, SECOND = 0.25, 0.1  # shares of it for the transition, and for the painter, of a core that has them
 TIMED = 16  # steps whose time says how many the compute is worth
 DENOISER = 32  # steps of the flow core as a denoiser
 ROWS, REPEATS = 64, 7  # of the measurement of speed
@@ -181,16 +181,16 @@ class Comparison:
         def first(model: WorldModel, steps: int, run: Run) -> object:
             return train.train_transition(model, replace(cfg, transition_steps=steps), [self.train], run)
 
+        def second(model: WorldModel, steps: int, run: Run) -> object:
+            return train_painter(model, replace(cfg, painter_steps=steps), [self.train], run)
+
         def rest(model: WorldModel, steps: int, run: Run) -> object:
             return train.train_dynamics(model, replace(cfg, dynamics_steps=steps), [self.train], [self.test], run)
 
-        def last(model: WorldModel, steps: int, run: Run) -> object:
-            return train_painter(model, replace(cfg, painter_steps=steps), [self.train], run)
-
-        stages = {"transition": first, "dynamics": rest, "painter": last}
+        stages = {"transition": first, "painter": second, "dynamics": rest}
         moved = FIRST if model.dynamics.transition is not None and self.world.sensors.size else 0.0
-        painted = LAST if model.painter is not None else 0.0
-        shares = {"transition": moved, "dynamics": 1.0 - moved - painted, "painter": painted}
+        painted = SECOND if model.painter or model.dynamics.guess else 0.0
+        shares = {"transition": moved, "painter": painted, "dynamics": 1.0 - moved - painted}
         with Run("backbones", self.s, folder, self.console) as run:
             for stage, share in ((stage, share) for stage, share in shares.items() if share):
                 fitted = stages[stage]

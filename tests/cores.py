@@ -45,3 +45,8 @@ def clip_of(rows: int = 3, steps: int = 5) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
     index = torch.randint(LEVELS, (rows, steps + 1, LAYOUT.tokens, LAYOUT.width), generator=generator)
     return index * (2.0 / (LEVELS - 1)) - 1.0, torch.randn(rows, steps, ACTION, generator=generator)
+
+
+def unfelt(latents: torch.Tensor) -> torch.Tensor:
+    """Sensors ``(rows, frames, S)`` of such clips, none of which is known."""
+    return torch.full((*latents.shape[:2], SENSORS), torch.nan)

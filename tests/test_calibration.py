@@ -66,12 +66,10 @@ def test_honest_doubts_know_and_their_controls_do_not() -> None:
     assert spearman(np.ones(9), np.arange(9.0)) == 0.0  # says the same of everything
 
 
-def test_what_was_feared_is_kept_and_added_up() -> None:
-    feared = np.tile([3.0, 4.0, 0.0, np.nan], (4, 1))
-    known = Doubts(feared, np.ones((4, 4)))
-    assert known.highest().uncertainty[0, :3].tolist() == [3.0, 4.0, 4.0]
-    assert known.accumulated().uncertainty[0, :3].tolist() == [3.0, 5.0, 5.0]
-    assert np.isnan(known.highest().uncertainty[0, 3]) and len(known.accumulated().known()[0]) == 12
+def test_what_a_step_adds_to_a_fear() -> None:
+    known = Doubts(np.tile([3.0, 5.0, 5.0, np.nan], (4, 1)), np.ones((4, 4)))
+    alone = known.by_step()
+    assert alone.uncertainty[0, :3].tolist() == [3.0, 4.0, 0.0] and len(alone.known()[0]) == 12
 
 
 def test_steps_after_an_end_count_nowhere() -> None:
@@ -172,5 +170,6 @@ def test_the_whole_calibration_of_a_model_that_knows_nothing(swingup_model: Worl
         main(cfg, run)
     found = json.loads((tmp_path / "run" / "result.json").read_text())["figures"]
     assert {"spearman_policy", "spearman_behaviour", "threshold"} <= set(found)
-    assert load_checkpoint(tmp_path / "checkpoint").card["Uncertainty"]["threshold"] == found["threshold"]["value"]
+    kept, ratio = load_checkpoint(tmp_path / "checkpoint").card["Uncertainty"], found["error_over_uncertainty"]["value"]
+    assert kept["scale"] == ratio and kept["threshold"] == ratio * found["threshold"]["value"]
     assert "Risk against coverage" in (tmp_path / "run" / "report.html").read_text()

@@ -62,7 +62,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def settings(data: object, **changed: object) -> TrainConfig:
     base = TrainConfig(
         data=data, model=MODEL, held_out=0.2, threads=1, tokenizer_steps=6, tokenizer_batch=6, transition_steps=7,
-        dynamics_steps=8, painter_steps=5, painter_batch=6, batch=8, window=8, evaluate_every=3, score_horizon=8,
+        dynamics_steps=8, course_steps=5, painter_steps=5, painter_batch=6, batch=8, window=8, evaluate_every=3, score_horizon=8,
         score_windows=8, contexts=9, task_contexts=6, context_frames=3,
     )  # fmt: skip
     return replace(base, **changed)
@@ -361,7 +361,13 @@ def test_one_folder_in_a_list_is_one_folder(folders: dict[str, str], tmp_path: P
 
 @pytest.mark.slow
 def test_bodies_that_steer_the_other_way_round_are_told_apart(folders: dict[str, str], tmp_path: Path) -> None:
-    steps = {"tokenizer_steps": 300, "transition_steps": 100, "dynamics_steps": 500, "painter_steps": 200}
+    steps = {
+        "tokenizer_steps": 300,
+        "transition_steps": 100,
+        "dynamics_steps": 500,
+        "painter_steps": 200,
+        "course_steps": 100,
+    }
     sizes = {
         "dynamics_rate": 3e-3,
         "batch": 48,

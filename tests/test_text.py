@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import TINY_CORES, make_tiny_model, tiny_spec
-from cores import CONFIGS, LAYOUT, clip_of, untrained
+from cores import CONFIGS, LAYOUT, clip_of, unfelt, untrained
 from sum_world import MODEL, episode
 from test_embodiments import WORLDS, part, settings, trained_in
 from test_generate import FRAMES, footage
@@ -202,12 +202,12 @@ def test_captions_are_dropped_for_a_share_and_are_about_the_frames_used() -> Non
         asked.append(frames)
         return ["a cheetah"] * 60
 
-    lost = core.clip_loss(latents, actions, torch.ones(60, 5).bool(), rng(3), told)
+    lost = core.clip_loss(latents, actions, unfelt(latents), torch.ones(60, 5).bool(), rng(3), told)
     assert len(asked) == 1 and 1 <= asked[0] <= 6 and len(seen) == 60 and 15 < seen.count("") < 45
     lost.backward()
     assert core.text.word.weight.grad is not None and bool(core.text.word.weight.grad.any())  # type: ignore[union-attr]
     seen.clear()
-    core.clip_loss(latents, actions, torch.ones(60, 5).bool(), rng(3))
+    core.clip_loss(latents, actions, unfelt(latents), torch.ones(60, 5).bool(), rng(3))
     assert seen == [""] * 60
 
 
@@ -220,7 +220,9 @@ def test_words_alone_are_words_without_frames_and_actions(monkeypatch: pytest.Mo
         return lambda z, level, size, rows=None: z
 
     monkeypatch.setattr(core, "_predict", watch)
-    core.clip_loss(latents, actions, torch.ones(40, 5).bool(), rng(5), lambda frames, _: ["a cheetah", ""] * 20)
+    core.clip_loss(
+        latents, actions, unfelt(latents), torch.ones(40, 5).bool(), rng(5), lambda frames, _: ["a cheetah", ""] * 20
+    )
     (around,) = seen
     assert core.text is not None
     said = core.no_action + core.text(["a cheetah"])
@@ -240,7 +242,8 @@ def test_text_decides_what_is_made() -> None:
         light = torch.randint(2, (24,), generator=draw)
         clips = (light[:, None, None, None] * 2.0 - 1.0).expand(24, 3, LAYOUT.tokens, LAYOUT.width)
         words = [("dark", "light")[number] for number in light.tolist()]
-        lost = core.clip_loss(clips, torch.zeros(24, 2, 5), torch.ones(24, 2).bool(), draw, lambda frames, _: words)  # noqa: B023
+        told, exist = torch.zeros(24, 2, 5), torch.ones(24, 2).bool()
+        lost = core.clip_loss(clips, told, unfelt(clips), exist, draw, lambda frames, _: words)  # noqa: B023
         optimizer.zero_grad()
         lost.backward()
         optimizer.step()

@@ -37,7 +37,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def settings(data: Path, **changed: object) -> TrainConfig:
     base = TrainConfig(
         data=str(data), model=MODEL, held_out=0.2, threads=1, tokenizer_steps=300, tokenizer_batch=32,
-        transition_steps=200, dynamics_steps=350, dynamics_rate=3e-3, painter_steps=40, batch=32, window=8,
+        transition_steps=200, dynamics_steps=350, dynamics_rate=3e-3, painter_steps=40, course_steps=40, batch=32, window=8,
         evaluate_every=100, score_horizon=10, score_windows=64, contexts=9, task_contexts=4, context_frames=3,
     )  # fmt: skip
     return replace(base, **changed)
@@ -48,6 +48,7 @@ TINY = {
     "transition_steps": 7,
     "dynamics_steps": 8,
     "painter_steps": 5,
+    "course_steps": 5,
     "evaluate_every": 3,
     "batch": 4,
     "tokenizer_batch": 4,
@@ -164,7 +165,7 @@ def test_a_stopped_run_ends_with_the_same_weights(data: Path, tmp_path: Path, mo
     cfg = settings(data, **TINY)
     trained_in(tmp_path / "whole", cfg)
     monkeypatch.setattr(fitting, "SAVE_EVERY_S", 0.0)
-    for part, stop in (("tokenizer", 4), ("dynamics", 5), ("painter", 3)):
+    for part, stop in (("tokenizer", 4), ("painter", 3), ("dynamics", 5)):
         with monkeypatch.context() as patch:
             interrupt(patch, part, stop)
             with pytest.raises(KeyboardInterrupt):

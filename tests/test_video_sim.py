@@ -168,7 +168,7 @@ def test_uncertainty_is_paid_for_and_ends_an_episode(tiny_model: WorldModel) -> 
     action = free.action_space.sample()
     _, reward, _, truncated, info = free.step(action)
     assert not truncated
-    assert paid.step(action)[1] == pytest.approx(reward - 3.0 * info["uncertainty"])
+    assert paid.step(action)[1] == pytest.approx(reward - 3.0 * info["uncertainty"])  # the first step: all of it
     for limit, ends in ((0.5 * info["uncertainty"], True), (2.0 * info["uncertainty"], False)):
         tiny_model.card = {"Uncertainty": {"threshold": limit}}
         for given in (limit, "calibrated"):

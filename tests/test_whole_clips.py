@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from cores import LAYOUT, clip_of, untrained
+from cores import LAYOUT, clip_of, unfelt, untrained
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -90,7 +90,7 @@ def test_the_actions_of_a_clip_are_all_told_or_none(monkeypatch: pytest.MonkeyPa
         return lambda z, level, size, rows=None: z
 
     monkeypatch.setattr(core, "_predict", watch)
-    core.clip_loss(latents, actions, torch.ones(40, 5).bool(), rng(1))
+    core.clip_loss(latents, actions, unfelt(latents), torch.ones(40, 5).bool(), rng(1))
     (told,) = seen
     assert told.shape[1] and bool((told.all(1) | ~told.any(1)).all())
     assert 8 < int(told.all(1).sum()) < 32
@@ -115,4 +115,4 @@ def test_the_frames_of_a_clip_are_on_their_way_together() -> None:
 def test_a_lesson_about_an_image_is_finite() -> None:
     core = untrained("flow", joint=1.0)
     image, actions = clip_of(2, 0)
-    assert bool(torch.isfinite(core.clip_loss(image, actions, torch.ones(2, 0).bool(), rng())))
+    assert bool(torch.isfinite(core.clip_loss(image, actions, unfelt(image), torch.ones(2, 0).bool(), rng())))

@@ -17,7 +17,7 @@ class AgentConfig:
     imagined_starts: str = "data"  # imagined fragments begin anywhere in the "data", or as the "task" does
     imagined_horizon: int = 60  # steps of an imagined fragment
     max_uncertainty: Any = None  # expected state error that ends an imagined fragment; "calibrated": the card's
-    uncertainty_penalty: float = 0.0  # taken from the imagined reward, per unit of uncertainty
+    uncertainty_penalty: float = 0.0  # taken from the imagined reward, per unit of a step's doubt
     learning_rate: float = 1e-3  # decays linearly
     gamma: float = 0.99
     batch: int = 512
@@ -56,7 +56,7 @@ class ExploitConfig:
     checkpoint: str = "???"  # bundled model, or a folder written by `videosim train`
     agent: AgentConfig = field(default_factory=AgentConfig)
     points: int = 10  # snapshots of a training
-    penalty: float = 10.0  # of the second training, per unit of uncertainty; it also ends its dreams by "calibrated"
+    penalty: float = 10.0  # of the second training, per unit of a step's doubt; it also ends its dreams by "calibrated"
     episodes: int = 50  # paired episodes of a snapshot on each side
     evaluation_seed: int = 1_000_000  # of the first of them
     cache: str = "runs/arms"  # snapshots and their scores, by a hash of what determines them

@@ -46,13 +46,10 @@ class Doubts:
         """The same errors, feared by nothing but the number of steps since the start: what a clock would know."""
         return Doubts(np.broadcast_to(np.arange(1.0, self.error.shape[1] + 1), self.error.shape), self.error)
 
-    def highest(self) -> Doubts:
-        """The same with the highest uncertainty since the start: an error does not heal while nothing is seen."""
-        return Doubts(np.fmax.accumulate(self.uncertainty, 1), self.error)
-
-    def accumulated(self) -> Doubts:
-        """The same with the root of the sum of squares since the start: errors of all steps, as if independent."""
-        return Doubts(np.sqrt(np.nancumsum(self.uncertainty**2, 1)), self.error)
+    def by_step(self) -> Doubts:
+        """The same errors, feared by what each step alone added to the uncertainty, as a root of squares."""
+        added = np.diff(self.uncertainty**2, axis=1, prepend=0.0)
+        return Doubts(np.sqrt(np.maximum(added, 0.0)), self.error)
 
     def shuffled(self, rng: np.random.Generator) -> Doubts:
         """The same with uncertainties of other steps: what chance would know."""

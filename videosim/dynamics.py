@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from videosim.errors import VideoSimError
 from videosim.model_config import DynamicsConfig, FlowConfig, MaskedConfig, RecurrentConfig
+from videosim.painter import Painter
+from videosim.transition import Transition
 from videosim.types import LatentLayout
 
 State = dict[str, Tensor]
@@ -60,7 +62,9 @@ class Dynamics(nn.Module, ABC):
     box, so an error cannot grow without bound.
 
     ``transition``: the part, if a core has one, that moves the physical state on without a look at the picture; it is
-    trained first, by ``transition_loss``, and must stay as it is while ``loss`` trains the rest. ``text``: the part, if
+    trained first, by ``transition_loss``. ``guess``: the part, if a core has one, that paints a frame from the physical
+    state for the core to begin with. ``course``: the part, if a core has one, that makes the physical states of a whole
+    clip. All three must stay as they are while ``loss`` trains the rest. ``text``: the part, if
     a core has one, that reads a text about a whole clip. ``clips``: how many lessons about whole clips, ``clip_loss``,
     it wants for one of ``loss``; 0: it makes none.
     """
@@ -69,13 +73,17 @@ class Dynamics(nn.Module, ABC):
     sensor_step: Tensor
     sensor_low: Tensor
     sensor_high: Tensor
-    transition: nn.Module | None
+    transition: Transition | None
+    guess: Painter | None
+    course: nn.Module | None
     text: nn.Module | None
     clips: float
 
     def __init__(self, sensors: int) -> None:
         super().__init__()
         self.transition = None
+        self.guess = None
+        self.course = None
         self.text = None
         self.clips = 0.0
         self.register_buffer("sensor_step", torch.ones(sensors))
@@ -140,10 +148,17 @@ class Dynamics(nn.Module, ABC):
 
     def transition_loss(self, sensors: Tensor, actions: Tensor, weight: Tensor, rng: torch.Generator) -> Tensor:
         """What trains ``transition``; ``weight`` ``(B, T)``: how much each step counts. The rest as in ``loss``."""
-        raise NotImplementedError(f"{type(self).__name__} has no transition of its own")
+        assert self.transition is not None
+        return self.transition.loss(sensors, actions, self.sensor_step, weight, rng)
 
     def clip_loss(
-        self, latents: Tensor, actions: Tensor, valid: Tensor, rng: torch.Generator, telling: Telling | None = None
+        self,
+        latents: Tensor,
+        actions: Tensor,
+        sensors: Tensor,
+        valid: Tensor,
+        rng: torch.Generator,
+        telling: Telling | None = None,
     ) -> Tensor:
         """What trains the making of whole clips, from windows as in ``loss``; ``telling`` says what they show, to a
         core that reads text; None: nothing is said."""

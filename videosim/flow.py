@@ -38,10 +38,13 @@ class FlowPath(Path):
         if config.finest < 1 or config.finest & (config.finest - 1):
             raise VideoSimError(f"model.dynamics.finest is a power of two; got {config.finest}")
         self.finest, self.shortcut = config.finest.bit_length() - 1, config.shortcut
-        self.outputs, self.sizes = width, self.finest + 1
+        self.outputs, self.sizes = 2 * width, self.finest + 1
 
-    def unmoved(self, before: Tensor) -> Tensor:
-        return before
+    def answer(self, numbers: Tensor, corrupted: Tensor, before: Tensor, shown: Tensor) -> Tensor:
+        """Half of the numbers are what differs, the others how much of what the noise leaves to be seen is let past
+        the network: to pass it on through a width of a hundred numbers is learned late or never."""
+        differs, passed = numbers.chunk(2, -1)
+        return before + differs + passed * (corrupted - before)
 
     def loss(
         self, predict: Predict, latents: Tensor, known: Tensor, rng: torch.Generator, together: bool = False

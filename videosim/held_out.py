@@ -46,7 +46,8 @@ def open_loop_scores(model: WorldModel, corpus: Corpus, horizon: int, count: int
     the first 15 steps, and ``error_mean``, over the horizon; ``reward_error``: absolute error of the mean reward per
     step, in rewards, where there is a task; ``uncertainty_spearman``: rank correlation of uncertainty with the true
     error; ``filter_error``: the state error while every frame is seen, after the first half of the window;
-    ``uncertainty_threshold``: the uncertainty that 95 % of the steps within the limit stay below. Raises VideoSimError
+    ``uncertainty_threshold``: the uncertainty that 95 % of the steps within the limit stay below, once it has
+    been multiplied by ``uncertainty_scale``, so that it is as large as the error on average. Raises VideoSimError
     when no episode is long enough.
     """
     where, length = scoring_windows(corpus, horizon, count, seed)
@@ -63,6 +64,7 @@ def open_loop_scores(model: WorldModel, corpus: Corpus, horizon: int, count: int
     reward_error = (torch.stack(rewards, 1) - batch["rewards"][:, CONTEXT - 1 :]).abs().mean()
     paid = {"reward_error": float(reward_error)} if corpus.task else {}
     doubt = torch.stack(doubts, 1)
+    ratio = float((error.square().mean() / doubt.square().mean()).sqrt())
     rank = spearmanr(doubt.flatten().numpy(), error.flatten().numpy()).statistic
     sound = doubt[~passed] if bool((~passed).any()) else doubt.flatten()
     return {
@@ -73,7 +75,8 @@ def open_loop_scores(model: WorldModel, corpus: Corpus, horizon: int, count: int
         **paid,
         "filter_error": filtered,
         "uncertainty_spearman": float(np.nan_to_num(rank)),
-        "uncertainty_threshold": float(sound.quantile(0.95)),
+        "uncertainty_scale": ratio * model.caution(),
+        "uncertainty_threshold": ratio * float(sound.quantile(0.95)),
     }
 
 

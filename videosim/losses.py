@@ -61,7 +61,9 @@ def clip_loss(
     size of picture (``resized``)."""
     latents = (batch["latents"] - view.latent_mean) / view.latent_std
     tokens, _ = shown_tokens(model, batch, rng)
-    lost = view.dynamics.clip_loss(latents, tokens, batch["valid"], rng, telling(model, batch))
+    lost = view.dynamics.clip_loss(
+        latents, tokens, scaled_sensors(model, batch), batch["valid"], rng, telling(model, batch)
+    )
     return lost, {"joint": float(lost.detach())}
 
 

@@ -33,10 +33,11 @@ class MaskedPath(Path):
         self.levels, self.temperature = levels, config.temperature
         self.outputs = width * levels
 
-    def unmoved(self, before: Tensor) -> Tensor:
-        """Logits that fall off with the square of the distance in levels."""
+    def answer(self, numbers: Tensor, corrupted: Tensor, before: Tensor, shown: Tensor) -> Tensor:
+        """Logits, which fall off with the square of the distance from what stands nearest, in levels."""
         values = torch.arange(self.levels, device=before.device)
-        return -(values - indices(before, self.levels)[..., None]).square().float().flatten(-2)
+        near = -(values - indices(before, self.levels)[..., None]).square().float().flatten(-2)
+        return numbers + near * shown[..., None]
 
     def loss(
         self, predict: Predict, latents: Tensor, known: Tensor, rng: torch.Generator, together: bool = False

@@ -123,6 +123,9 @@ class SpaceTimeConfig(DynamicsConfig):
     past: int = 16  # frames that a frame looks back on
     patch: int = 2  # cells on a side of the latents' grid that make one token
     registers: int = 2  # tokens of a frame without a place; the first sums it up
+    hidden: int = 256  # width of what moves the physical state on
+    guess: int = 48  # channels of what paints a frame to begin with from that state; 0: the frame before serves
+    course: int = 96  # width of what makes the physical states of a whole clip, before its pictures
     steps: int = 1  # passes that make a frame
     guidance: float = 0.0  # how far a frame is moved away from what it would be without the action
     dropped: float = 0.1  # share of the actions that training hides, for guidance

@@ -1,5 +1,5 @@
-"""The last stage of training: the painter learns to paint recorded frames from recorded states, beside another frame of
-the same episode."""
+"""What paints a picture from the physical state, a model's painter or its core's guess, learns it from recorded frames
+and states, beside another frame of the same episode. It stays as it is from then on."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OFF = 0.01  # standard deviations that the states are off by, as those of a drea
 def train_painter(model: WorldModel, cfg: TrainConfig, train: Sequence[Corpus], run: Run, crew: Crew = ALONE) -> float:
     """Fit the painter on cached latents of what has sensors; nothing where the model has no painter. Returns the
     seconds it took."""
-    painter = model.painter
+    painter = model.painter or model.dynamics.guess
     if painter is None:
         return 0.0
     counts = mixture.shares(cfg.painter_batch, len(train))
@@ -40,7 +40,9 @@ def train_painter(model: WorldModel, cfg: TrainConfig, train: Sequence[Corpus], 
 
     with run.progress(cfg.painter_steps, "painter", "steps") as bar:
         schedule = Schedule(cfg.painter_steps, cfg.painter_rate)
-        return fit("painter", painter, loss, schedule, run.folder, cfg.seed, bar, crew=crew)
+        seconds = fit("painter", painter, loss, schedule, run.folder, cfg.seed, bar, crew=crew)
+    painter.requires_grad_(False)
+    return seconds
 
 
 def _moments(corpus: Corpus, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

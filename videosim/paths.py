@@ -17,23 +17,25 @@ from torch import Tensor
 
 
 class Predict(Protocol):
-    """What a network answers of corrupted clips ``(b, T, N, D)`` of a ``level`` ``(b, T, N)`` in [0, 1], asked for a
-    step of ``size`` ``(b, T)`` int64: ``(b, T, N, outputs)``. ``rows`` int64 ``(b,)``: which of those whose past it
-    knows; None: all."""
+    """What is answered of corrupted clips ``(b, T, N, D)`` of a ``level`` ``(b, T, N)`` in [0, 1], asked for a step of
+    ``size`` ``(b, T)`` int64: ``(b, T, N, …)``, see ``Path.answer``. ``rows`` int64 ``(b,)``: which of those whose past
+    it knows; None: all."""
 
     def __call__(self, latents: Tensor, level: Tensor, size: Tensor, rows: Tensor | None = None, /) -> Tensor: ...
 
 
 class Path(ABC):
-    """outputs: numbers that the network gives for a token of latents; sizes: how many sizes of steps it is told."""
+    """outputs: numbers that the network gives for a token of latents (see ``answer``); sizes: how many sizes of steps
+    it is told."""
 
     outputs: int
     sizes: int
 
     @abstractmethod
-    def unmoved(self, before: Tensor) -> Tensor:
-        """What a network would answer ``(B, T, N, outputs)`` if every frame were as the one ``before`` it: it need only
-        learn what differs."""
+    def answer(self, numbers: Tensor, corrupted: Tensor, before: Tensor, shown: Tensor) -> Tensor:
+        """What lies at the end ``(B, T, N, outputs)``, of a network's ``numbers`` ``(B, T, N, outputs of it)`` about
+        ``corrupted`` clips: zeros say that every frame is as what stands nearest to it, ``before``, where anything is
+        ``shown`` ``(B, T, N)``, 1 or 0 (elsewhere it is zeros). So it need only learn what differs."""
 
     @abstractmethod
     def loss(

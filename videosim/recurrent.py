@@ -6,11 +6,10 @@ shows a log-uniform number of real frames, from one to the whole window, then le
 the end of it, with gradients through the whole run: one-step losses leave an under-integrated action (a full-force step
 moves the cart a tenth of a pixel).
 
-Where a log has sensors they are most of the state, and chaotic: the gradients of a long run of them are noise, and its
-mean is no motion that can happen. So they are learned from the truth outwards. A network of their own moves them on,
-taught first, by short runs; the filter is taught by its own errors; and picture and outcome are taught beside the true
-state, so that in a dream they show the state that is dreamed. Beside sensors that a log lacks they are taught beside
-what is believed of them.
+Where a log has sensors they are learned from the truth outwards. A network of their own moves them on
+(``transition``); the filter is taught by its own errors; and picture and outcome are taught beside the true state, so
+that in a dream they show the state that is dreamed. Beside sensors that a log lacks they are taught beside what is
+believed of them.
 """
 
 from __future__ import annotations
@@ -19,39 +18,19 @@ import math
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from videosim.dynamics import Dynamics, DynamicsLoss, State
 from videosim.layers import linear, network, small
 from videosim.missing import as_input, filled
 from videosim.model_config import RecurrentConfig
+from videosim.transition import Transition, huber, mean, off_by
 
-# Standard deviations, log-uniform, of how far off the states are that training moves on. A run must lead back from
-# states that cannot be, a pole of the wrong length or a hand beside its arm: a policy finds any of them that pays.
-NEAR, FAR = (1e-3, 0.05), (1e-3, 0.5)
-PRECISE = 0.02  # runs from farther off count less: what cannot be known drowns what can
-
-
-def _mean(errors: list[Tensor], weights: Tensor) -> Tensor:
-    """Mean of one ``(B,)`` tensor a step under ``weights`` ``(B, steps)``."""
-    return (torch.stack(errors, 1) * weights).sum() / weights.sum()
-
-
-def _off_by(noise: tuple[float, float], sensors: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """States ``(…, S)`` a little off, as those of a filter or a dream are, each by its own scale ``(…, 1)``."""
-    low, high = (math.log(end) for end in noise)
-    scale = (low + (high - low) * torch.rand(*sensors.shape[:-1], 1, generator=rng)).exp()
-    return sensors + scale * torch.randn(sensors.shape, generator=rng), scale
-
-
-def _huber(error: Tensor) -> Tensor:
-    """Mean loss of ``(…, S)``; Huber's, because a collision changes a velocity by many standard deviations at once."""
-    return F.huber_loss(error, torch.zeros_like(error), reduction="none").mean(-1)
+NEAR = 1e-3, 0.05  # standard deviations, log-uniform, of how far off the states are that pictures are taught beside
 
 
 class RecurrentDynamics(Dynamics):
-    transition: nn.Sequential
+    transition: Transition
 
     def __init__(self, config: RecurrentConfig, tokens: int, width: int, action_width: int, sensors: int) -> None:
         super().__init__(sensors)
@@ -59,7 +38,7 @@ class RecurrentDynamics(Dynamics):
         self.tokens, self.width = tokens, width
         size, memory, hidden = tokens * width, config.memory, config.hidden
         self.feature_size = memory + size + sensors
-        self.transition = network(sensors + action_width, hidden, linear(hidden, sensors))
+        self.transition = Transition(sensors, action_width, hidden)
         self.inputs = nn.Sequential(
             nn.Linear(2 * size + sensors + action_width, hidden), nn.LayerNorm(hidden), nn.SiLU()
         )
@@ -73,10 +52,6 @@ class RecurrentDynamics(Dynamics):
         self.sensor_increment = small(linear(memory, sensors))
         self.reader = network(2 * size, hidden, linear(hidden, sensors))
         self.correction = network(memory + 2 * sensors + size, hidden, small(linear(hidden, sensors * (sensors + 1))))
-
-    def _move(self, sensors: Tensor, action: Tensor) -> Tensor:
-        """Increment of the physical state under ``action``, in units of a typical step."""
-        return self.transition(torch.cat([sensors, action], -1))
 
     def _bounded(self, sensors: Tensor) -> Tensor:
         return sensors.clamp(self.sensor_low, self.sensor_high)
@@ -115,7 +90,7 @@ class RecurrentDynamics(Dynamics):
         x = self.inputs(torch.cat([z, z - before, shown, action], -1))
         memory = self.cell(x, state["memory"])
         remembered = self.norm(memory)
-        increment = self._move(sensors, action) + self.sensor_increment(remembered)
+        increment = self.transition(sensors, action) + self.sensor_increment(remembered)
         h = self.trunk(torch.cat([remembered, x, shown, increment.detach()], -1))
         return {
             "memory": memory,
@@ -147,16 +122,6 @@ class RecurrentDynamics(Dynamics):
     def latents(self, state: State) -> Tensor:
         return state["latents"].unflatten(1, (self.tokens, self.width))
 
-    def transition_loss(self, sensors: Tensor, actions: Tensor, weight: Tensor, rng: torch.Generator) -> Tensor:
-        """Mean error along runs through the window, each from a state a little off the truth."""
-        state, scale = _off_by(FAR, as_input(sensors[:, 0]), rng)
-        weight = weight / (1.0 + (scale / PRECISE).square())
-        errors = []
-        for k in range(actions.shape[1]):
-            state = state + self.sensor_step * self._move(state, actions[:, k])
-            errors.append(_huber((state - filled(sensors[:, k + 1], state)) / self.sensor_step))
-        return _mean(errors, weight)
-
     def loss(
         self,
         latents: Tensor,
@@ -171,16 +136,16 @@ class RecurrentDynamics(Dynamics):
         # may start from a single one, and both must be met in training.
         context = int(torch.rand((), generator=rng).mul(math.log(steps + 1)).exp())
         seen = latents + c.input_noise * torch.randn(latents.shape, generator=rng)
-        known, _ = _off_by(NEAR, sensors, rng)
+        known, _ = off_by(NEAR, sensors, rng)
         state = self.start(seen[:, :1], actions[:, :0])
         states = [state]
-        latent_error, believed = [], [_huber(state["sensors"] - filled(sensors[:, 0], state["sensors"]))]
+        latent_error, believed = [], [huber(state["sensors"] - filled(sensors[:, 0], state["sensors"]))]
         for t in range(steps):
             if t + 1 < context:
                 # The prediction is scored before the frame corrects it: the one-step loss keeps the filter sharp.
                 ahead = self._advance(state, actions[:, t])
                 state = self._absorb(ahead, seen[:, t + 1])
-                believed.append(_huber(state["sensors"] - filled(sensors[:, t + 1], state["sensors"])))
+                believed.append(huber(state["sensors"] - filled(sensors[:, t + 1], state["sensors"])))
             else:
                 beside = {**state, "sensors": filled(known[:, t], state["sensors"])}
                 ahead = state = self._advance(beside, actions[:, t])
@@ -188,22 +153,22 @@ class RecurrentDynamics(Dynamics):
             states.append(state)
 
         late = (torch.arange(steps) + 1 - context).clamp(min=0)
-        latent_term = _mean(latent_error, valid * c.discount**late)
+        latent_term = mean(latent_error, valid * c.discount**late)
         total, terms = latent_term, {"latents": latent_term}
         if sensors.shape[-1]:
-            filter_term = _mean(believed, torch.cat([valid[:, :1], valid], 1)[:, : len(believed)])
+            filter_term = mean(believed, torch.cat([valid[:, :1], valid], 1)[:, : len(believed)])
             # What the transition leaves over where nothing is hidden is nothing: the memory must not make it up.
             with torch.no_grad():
                 moved = (sensors[:, 1:] - sensors[:, :-1]) / self.sensor_step
-                left = moved - self._move(as_input(sensors[:, :-1]), actions)
+                left = moved - self.transition(as_input(sensors[:, :-1]), actions)
             remembered = self.norm(torch.stack([s["memory"] for s in states[1:]], 1))
             made = self.sensor_increment(remembered)
-            moved_term = (_huber(made - filled(left, made)) * valid).sum() / valid.sum()
+            moved_term = (huber(made - filled(left, made)) * valid).sum() / valid.sum()
             # Every pair of frames teaches the reader, without an unroll: the filter stands on it from the start.
             before = torch.cat([seen[:, :1], seen[:, :-1]], 1)
             read = self.reader(torch.cat([before.flatten(2), seen.flatten(2)], -1))
             exists = torch.cat([valid[:, :1], valid], 1)
-            reading_term = (_huber(read - filled(sensors, read)) * exists).sum() / exists.sum()
+            reading_term = (huber(read - filled(sensors, read)) * exists).sum() / exists.sum()
             total = total + c.state_weight * (filter_term + reading_term) + moved_term
             terms |= {"filter": filter_term, "reading": reading_term, "moved": moved_term}
         return DynamicsLoss(

@@ -7,7 +7,9 @@ with those as its past. Training asks for every frame of a window at once, each 
 is what a step sees.
 
 What there is to know of the physical state is read off a register token of the clean frame; reward and termination read
-the same features.
+the same features. Where a log has sensors, a network of its own moves that state on (``transition``), and what it would
+look like (``guess``) is what a frame to be made is asked for with, and what the answer is added to, in place of the
+frame before: pictures made of pictures alone need far more training before they move at all, and fade.
 """
 
 from __future__ import annotations
@@ -17,22 +19,27 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from videosim.around import Around
+from videosim.course import Course
 from videosim.dynamics import Dynamics, DynamicsLoss, State, Telling
 from videosim.errors import VideoSimError
 from videosim.layers import linear, network
-from videosim.missing import filled
+from videosim.missing import as_input
 from videosim.model_config import SpaceTimeConfig
+from videosim.painter import Painter
 from videosim.patches import Patches
 from videosim.paths import Path, Predict
 from videosim.text import TextEncoder, build_text
 from videosim.transformer import Past, SpaceTimeTransformer, causal
+from videosim.transition import Transition, huber, off_by
 from videosim.types import LatentLayout
 from videosim.whole_clips import drawn, heard, length, nearest
 from videosim.windows import Grid, inside
+
+OFF = 1e-3, 0.1  # standard deviations, log-uniform, of how far off the states are that guesses are painted from
+OUTLINED = 0.6  # share of the whole clips whose physical states are known in training
 
 
 def _mean(errors: Tensor, weights: Tensor) -> Tensor:
@@ -52,6 +59,7 @@ def _after_the_first(time: Tensor, frames: Tensor) -> Tensor:
 
 class SpaceTimeDynamics(Dynamics):
     text: TextEncoder | None
+    course: Course | None
 
     def __init__(
         self, config: SpaceTimeConfig, layout: LatentLayout, action_width: int, sensors: int, path: Path
@@ -74,6 +82,12 @@ class SpaceTimeDynamics(Dynamics):
             width, config.layers, config.heads, config.time_every, inside(config, grid)
         )
         self.reader = network(width + 2 * size, width, linear(width, sensors))
+        if sensors:
+            self.transition = Transition(sensors, action_width, config.hidden)
+        if sensors and config.guess:
+            self.guess = Painter(config.guess, layout, sensors)
+            if config.joint:
+                self.course = Course(config, sensors, action_width)
         self.text = build_text(config.text, width)
         if self.text is not None and not config.joint:
             raise VideoSimError("a text is about a whole clip; add model.dynamics.joint=0.5 to model.dynamics.text")
@@ -93,12 +107,12 @@ class SpaceTimeDynamics(Dynamics):
 
     def _predict(self, around: Around) -> Predict:
         """What the network answers there."""
-        unmoved = self.path.unmoved(around.before) * around.shown[..., None]
 
         def predict(latents: Tensor, level: Tensor, size: Tensor, rows: Tensor | None = None) -> Tensor:
-            tokens, _ = self._run(latents, level, size, around if rows is None else around.of(rows))
-            answer = self.patches.read(tokens[:, :, -self.patches.count :])
-            return answer + (unmoved if rows is None else unmoved[rows])
+            here = around if rows is None else around.of(rows)
+            tokens, _ = self._run(latents, level, size, here)
+            numbers = self.patches.read(tokens[:, :, -self.patches.count :])
+            return self.path.answer(numbers, latents, here.before, here.shown)
 
         return predict
 
@@ -128,7 +142,7 @@ class SpaceTimeDynamics(Dynamics):
             "frames": torch.zeros(rows, dtype=torch.int64, device=device),
             "latents": torch.zeros_like(latents[:, 0]),
         }
-        state = self._absorb(state, self.no_action.expand(rows, -1), latents[:, 0])
+        state = self._observed(state, self.no_action.expand(rows, -1), latents[:, 0])
         for k in range(actions.shape[1]):
             state = self.observe(state, actions[:, k], latents[:, k + 1])
         return state
@@ -142,8 +156,8 @@ class SpaceTimeDynamics(Dynamics):
         before, time = state["latents"][:, None], state["frames"][:, None].float()
         return Around(led[:, None], time, before, _after_the_first(time, before), mask, past)
 
-    def _absorb(self, state: State, led: Tensor, latents: Tensor, age: Tensor | None = None) -> State:
-        """The state after a clean frame ``(B, N, D)``; ``age`` None: a real one."""
+    def _absorb(self, state: State, led: Tensor, latents: Tensor) -> State:
+        """The state after a clean frame ``(B, N, D)``, and the sensors that are read off it."""
         level, size = torch.ones_like(latents[:, None, :, 0]), self._finest(latents[:, None])
         tokens, fresh = self._run(latents[:, None], level, size, self._around(state, led))
         slot = torch.arange(self.config.past, device=led.device) == (state["frames"] % self.config.past)[:, None]
@@ -155,8 +169,12 @@ class SpaceTimeDynamics(Dynamics):
             "latents": latents,
             "summary": tokens[:, 0, 0],
             "sensors": self._bounded(self._reading(tokens[:, 0, 0], state["latents"], latents)),
-            "age": torch.zeros_like(latents[:, 0, 0]) if age is None else age,
         }
+
+    def _observed(self, state: State, led: Tensor, latents: Tensor) -> State:
+        """The state after a real frame."""
+        ahead = self._absorb(state, led, latents)
+        return {**ahead, "seen": latents, "age": torch.zeros_like(latents[:, 0, 0])}
 
     def _finest(self, latents: Tensor) -> Tensor:
         return torch.full(latents.shape[:2], self.path.sizes - 1, device=latents.device)
@@ -169,16 +187,36 @@ class SpaceTimeDynamics(Dynamics):
         return sensors.clamp(self.sensor_low, self.sensor_high)
 
     def observe(self, state: State, action: Tensor, latents: Tensor) -> State:
-        return self._absorb(state, self.action(action), latents)
+        return self._observed(state, self.action(action), latents)
 
     def step(self, state: State, action: Tensor, rngs: Sequence[torch.Generator] | None = None) -> tuple[State, Tensor]:
         """Without ``rngs`` a row draws from the number of its frames: the same dream every time."""
         if rngs is None:
             rngs = [torch.Generator().manual_seed(n) for n in state["frames"].tolist()]
         led, given = self.action(action), torch.zeros_like(state["latents"])[:, None]
-        predict = self._guided(self._around(state, led), self.no_action)
+        around, moved = self._around(state, led), {}
+        if self.transition is not None:
+            moved["sensors"] = self._moved(state["sensors"], action)
+        if self.guess is not None:
+            around = around.beginning(self.guess(moved["sensors"], state["seen"])[:, None])
+        predict = self._guided(around, self.no_action)
         latents = self.path.sample(predict, given, torch.zeros_like(given[..., 0]), rngs, self.config.steps)[:, 0]
-        return self._absorb(state, led, latents, state["age"] + 1.0), latents
+        ahead = self._absorb(state, led, latents)
+        return {**ahead, **moved, "seen": state["seen"], "age": state["age"] + 1.0}, latents
+
+    def _moved(self, sensors: Tensor, action: Tensor) -> Tensor:
+        assert self.transition is not None
+        return self._bounded(sensors + self.sensor_step * self.transition(sensors, action))
+
+    def _painted(self, sensors: Tensor, looks: Tensor) -> Tensor:
+        """What frames of the states ``(B, T, S)`` may look like, ``(B, T, N, D)``, beside one that looks as they do,
+        ``(B, N, D)``."""
+        assert self.guess is not None
+        frames = sensors.shape[1]
+        return self.guess(sensors.flatten(0, 1), looks.repeat_interleave(frames, 0)).unflatten(0, (-1, frames))
+
+    def transition_loss(self, sensors: Tensor, actions: Tensor, weight: Tensor, rng: torch.Generator) -> Tensor:
+        return super().transition_loss(as_input(sensors), actions, weight, rng)
 
     def features(self, state: State) -> Tensor:
         return torch.cat([state["summary"], state["latents"].flatten(1), state["sensors"]], -1)
@@ -200,24 +238,78 @@ class SpaceTimeDynamics(Dynamics):
         steps: int,
         texts: Sequence[str] | None = None,
         guidance: float | None = None,
+        unsteered: Tensor | None = None,
+        looks: Tensor | None = None,
     ) -> Tensor:
         """All frames of clips ``(B, T, N, D)`` at once, each looking at all: ``kept`` ``(B, T, N)`` says how much of
         which token of ``given`` stays (``Path.sample``), whether that is the beginning, both ends or a region.
 
         actions: tokens ``(B, T-1, W)`` between the frames; None: whatever may have been done. texts: one a row, "" or
-        None: nothing is said. guidance: in place of the settings'. A clip of one frame is an image. Raises
-        VideoSimError where the model has not been trained on whole clips, or on text.
+        None: nothing is said. guidance: in place of the settings'. unsteered: tokens ``(B, T-1, W)`` that tell whose
+        actions are not known; with them the physical state is made first (``Course``), unless frames are known in part,
+        and the pictures look as the known ones do, or as ``looks`` ``(N, D)`` where none is. A clip of one frame is an
+        image. Raises VideoSimError where the model has not been trained on whole clips, or on text.
         """
         if not self.config.joint:
             raise VideoSimError("this model makes one frame after another only; train it with model.dynamics.joint=1")
         if self.text is None and any(texts or ()):
             raise VideoSimError("this model has learned no text; train it with model.dynamics.text.kind=words")
+        weight = self.config.guidance if guidance is None else guidance
         led, nothing = self._led(given, actions), self.no_action
         if self.text is not None:
             led = led + self.text(texts or [""] * len(given))[:, None]
             nothing = nothing + self.text([""])
-        around = Around(led, self._times(given), *nearest(given, kept))
-        return self.path.sample(self._guided(around, nothing, guidance), given, kept, rngs, steps)
+        around, whole = Around(led, self._times(given), *nearest(given, kept)), (kept == 1.0).all(-1)
+        if self.course is not None and unsteered is not None and bool((whole | (kept == 0.0).all(-1)).all()):
+            known = whole.all(0)
+            states, there = self._watched(given, known, unsteered if actions is None else actions)
+            states = self._outlined(states, there, actions, unsteered, rngs, texts, weight)
+            if known.any():
+                shown = given[:, int(known.float().argmax())]
+            else:
+                shown = torch.zeros_like(given[:, 0]) if looks is None else looks.expand(given[:, 0].shape)
+            around = around.beginning(self._painted(states, shown))
+        return self.path.sample(self._guided(around, nothing, weight), given, kept, rngs, steps)
+
+    def _watched(self, given: Tensor, known: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """The states ``(B, T, S)`` that frames show, of those that are ``known`` ``(T,)``, and of which they are, bool
+        ``(T,)``: a frame with none before it, but one after it, does not tell how things move."""
+        states = given.new_zeros(*given.shape[:2], len(self.sensor_step))
+        state: State | None = None
+        for t in range(len(known)):
+            if not known[t]:
+                state = None
+                continue
+            if state is None:
+                state = self.start(given[:, t : t + 1], actions[:, :0])
+            else:
+                state = self.observe(state, actions[:, t - 1], given[:, t])
+            states[:, t] = state["sensors"]
+        follows, followed = known.roll(1), known.roll(-1)
+        follows[0] = followed[-1] = False
+        return states, known & (follows | ~followed)
+
+    def _outlined(
+        self,
+        states: Tensor,
+        known: Tensor,
+        actions: Tensor | None,
+        unsteered: Tensor,
+        rngs: Sequence[torch.Generator],
+        texts: Sequence[str] | None,
+        guidance: float,
+    ) -> Tensor:
+        """``states`` ``(B, T, S)`` where they are ``known`` ``(T,)``; the others follow from the first where the
+        actions are told and nothing later is known, or else they are drawn."""
+        last = int(known.nonzero().max()) if known.any() else -1
+        beginning = last >= 0 and bool(known[1 : last + 1].all())  # all before the last are known, but for the first
+        if actions is None or not beginning:
+            assert self.course is not None
+            tokens, kept = unsteered if actions is None else actions, known.float().expand(len(states), -1)
+            return self._bounded(self.course.generate(states, kept, tokens, rngs, texts, guidance))
+        for t in range(last + 1, states.shape[1]):
+            states[:, t] = self._moved(states[:, t - 1], actions[:, t - 1])
+        return states
 
     def _led(self, latents: Tensor, actions: Tensor | None) -> Tensor:
         """``(B, T, width)``, what led to each frame; nothing that is known to the first."""
@@ -251,14 +343,16 @@ class SpaceTimeDynamics(Dynamics):
         mask = torch.cat([looks & ~itself, itself], 1)  # the clean frames before it, and itself as it is made
         led = self._dropped(around.led, rng)
         nothing = torch.zeros_like(latents[..., 0])
-        lost = self.path.loss(self._predict(replace(around, led=led, mask=mask, past=past)), latents, nothing, rng)
+        asked = replace(around, led=led, mask=mask, past=past)
+        if self.guess is not None:
+            asked = asked.beginning(self._imprecisely(sensors, seen, rng))
+        lost = self.path.loss(self._predict(asked), latents, nothing, rng)
         total = _mean(lost, exists)
         terms = {"latents": total}
         summary = tokens[:, :, 0]
         read = self._reading(summary, before, seen)
         if sensors.shape[-1]:
-            # Huber's, because a collision changes a velocity by many standard deviations at once.
-            terms["reading"] = _mean(F.huber_loss(read, filled(sensors, read), reduction="none").mean(-1), exists)
+            terms["reading"] = _mean(huber(read - as_input(sensors)), exists)
             total = total + c.sensor_weight * terms["reading"]
         context = int(torch.rand((), generator=rng).mul(math.log(frames)).exp())
         return DynamicsLoss(
@@ -268,6 +362,12 @@ class SpaceTimeDynamics(Dynamics):
             dreamt=self._dreamt(seen, actions, context),
         )
 
+    def _imprecisely(self, sensors: Tensor, latents: Tensor, rng: torch.Generator) -> Tensor:
+        """What frames are taken for in training, ``(B, T, N, D)``: painted from states ``(B, T, S)`` that are a little
+        off, as those of a dream are, and with the looks of one of ``latents`` ``(B, T', N, D)``, of any time."""
+        known, _ = off_by(OFF, as_input(sensors), rng)
+        return self._painted(known, latents[:, int(torch.randint(latents.shape[1], (), generator=rng))])
+
     def _dropped(self, led: Tensor, rng: torch.Generator) -> Tensor:
         told = torch.rand(*led.shape[:2], 1, generator=rng) >= self.config.dropped
         return torch.where(told, led, self.no_action)
@@ -276,6 +376,7 @@ class SpaceTimeDynamics(Dynamics):
         self,
         latents: Tensor,
         actions: Tensor,
+        sensors: Tensor,
         valid: Tensor,
         rng: torch.Generator,
         telling: Telling | None = None,
@@ -286,14 +387,18 @@ class SpaceTimeDynamics(Dynamics):
         clip = latents[:, :frames]
         known = drawn(rows, frames, self.layout, rng).to(clip.device)
         told = torch.rand(rows, 1, 1, generator=rng).to(clip.device) >= self.config.untold
-        led = self._led(clip, actions[:, : frames - 1])
+        led, alone = self._led(clip, actions[:, : frames - 1]), torch.zeros_like(told)
         if self.text is None:
             led = torch.where(told, led, self.no_action)
         else:
             texts = [""] * rows if telling is None else telling(frames, rng)
             texts, alone = heard(texts, self.text.unsaid, self.text.alone, rng)
-            known, told = known * ~alone.to(clip.device), told & ~alone.to(clip.device)
+            alone = alone.to(clip.device)
+            known, told = known * ~alone, told & ~alone
             led = torch.where(told, led, self.no_action) + self.text(texts)[:, None]
         around = Around(led, self._times(clip), *nearest(clip, known))
+        if self.guess is not None:
+            outlined = (torch.rand(rows, 1, 1, generator=rng).to(clip.device) < OUTLINED) & ~alone
+            around = around.beginning(self._imprecisely(sensors[:, :frames], latents, rng), outlined)
         lost = self.path.loss(self._predict(around), clip, known, rng, together=True)
         return _mean(lost, _exist(valid)[:, :frames])

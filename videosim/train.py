@@ -1,5 +1,5 @@
 """`videosim train`: from an episode store to a checkpoint. Tokenizer, gate, latent cache, transition of the physical
-state, dynamics and heads, painter, in that order.
+state, painter, courses of whole clips, dynamics and heads, in that order.
 
 Knows nothing of environments or policies. Resumes where it was stopped.
 """
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from videosim import mixture
 from videosim.buckets import Bucket, beside, encode, opened
+from videosim.charting import train_course
 from videosim.checkpoint import load_checkpoint, save_checkpoint
 from videosim.clips import start_clips
 from videosim.config import TrainConfig
@@ -70,8 +71,10 @@ def main(cfg: TrainConfig, run: Run) -> None:
         _set_scales(model, train)
     encode(others, cache, run, cfg.seed)
     seconds += train_transition(model, cfg, train, run, crew)
+    felt = [corpus for corpus in train if corpus.measured.any()]
+    seconds += train_painter(model, cfg, felt, run, crew)
+    seconds += train_course(model, cfg, felt, run, crew)
     seconds += train_dynamics(model, cfg, train, test, run, crew, others)
-    seconds += train_painter(model, cfg, [corpus for corpus in train if corpus.measured.any()], run, crew)
     crew.leave_to_the_first()
 
     scores = _scores(model, test, cfg)

@@ -65,6 +65,7 @@ def _trust(body: WorldModel, gate: dict[str, Any], scores: dict[str, float]) -> 
         body.titled("Tokenizer gate"): {k: v for k, v in gate.items() if k != "probe"} | probes,
         body.titled("Open loop on held-out episodes"): scores,
         body.titled("Uncertainty"): {
+            "scale": scores["uncertainty_scale"],
             "threshold": scores["uncertainty_threshold"],
             "rank correlation": scores["uncertainty_spearman"],
         },

@@ -22,12 +22,17 @@ def length(longest: int, rng: torch.Generator) -> int:
     return int(torch.randint(2, longest + 1, (), generator=rng))
 
 
+def ends(rows: int, frames: int, rng: torch.Generator) -> Tensor:
+    """Of clips the first frames and the last, each up to half of the clip, or nothing: bool ``(rows, frames)``."""
+    shares = (torch.rand(rows, 2, 1, generator=rng) - OPEN).clamp(min=0.0) / (1.0 - OPEN) * 0.5 * frames
+    at = torch.arange(frames)
+    return (at + 1 <= shares[:, 0]) | (at >= frames - shares[:, 1])
+
+
 def drawn(rows: int, frames: int, layout: LatentLayout, rng: torch.Generator) -> Tensor:
     """What is known of clips, 1 or 0, float32 ``(rows, frames, N)``: of some all but a rectangle, and what has no place
     in the picture; of the others the first frames and the last, each up to half of the clip, or nothing."""
-    ends = (torch.rand(rows, 2, 1, generator=rng) - OPEN).clamp(min=0.0) / (1.0 - OPEN) * 0.5 * frames
-    at = torch.arange(frames)
-    whole = ((at + 1 <= ends[:, 0]) | (at >= frames - ends[:, 1]))[..., None]
+    whole = ends(rows, frames, rng)[..., None]
     sides = torch.rand(rows, 2, 2, generator=rng).sort(-1).values  # of the rectangle: top and bottom, left and right
     inside = [
         (sides[:, side, :1] < (torch.arange(cells) + 0.5) / cells) & ((torch.arange(cells) + 0.5) / cells < far)

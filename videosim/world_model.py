@@ -36,12 +36,14 @@ POLICY_INPUTS = ("latent", "state")
 class StepOut:
     """One imagined transition of B rows.
 
-    rewards ``(B,)`` in the world's units, terminated_prob ``(B,)`` in [0, 1], uncertainty
-    ``(B,)``: the expected ``WorldModel.state_error``, sensors ``(B, S)`` in their units.
+    rewards ``(B,)`` in the world's units, terminated_prob ``(B,)`` in [0, 1], doubt ``(B,)``: the ``state_error`` that
+    the heads expect of such a state, whatever came before it, uncertainty ``(B,)``: that of the whole dream since its
+    last real frame, sensors ``(B, S)`` in their units.
     """
 
     rewards: Tensor
     terminated_prob: Tensor
+    doubt: Tensor
     uncertainty: Tensor
     sensors: Tensor
 
@@ -188,8 +190,10 @@ class WorldModel(nn.Module):
         return self._remembering(self.dynamics.observe(state, self.action_tokens(action, self.body), known), known)
 
     def _remembering(self, state: State, seen: Tensor) -> State:
-        """``state`` with the last real frame's standardised latents ``(B, N, D)``, which the painter starts from."""
-        return state if self.painter is None else {**state, "seen": seen}
+        """``state`` of a real frame: nothing is in doubt, and its standardised latents ``(B, N, D)`` are what the
+        painter starts from."""
+        certain = {**state, "doubted": seen.new_zeros(len(seen))}
+        return certain if self.painter is None else {**certain, "seen": seen}
 
     def step(
         self, state: State, action: Tensor, rngs: Sequence[torch.Generator] | None = None
@@ -198,19 +202,30 @@ class WorldModel(nn.Module):
         token = self.action_tokens(action, self.body)
         before, sensors = self.dynamics.features(state), self.dynamics.sensors(state)
         ahead, _ = self.dynamics.step(state, token, rngs)
-        state = ahead if self.painter is None else {**ahead, "seen": state["seen"]}
-        after = self.dynamics.features(state)
-        reward, logit = self.heads(before, token, after, sensors, self.dynamics.sensors(state))
-        error = self.heads.error_std(token, after, state["age"])
+        after = self.dynamics.features(ahead)
+        reward, logit = self.heads(before, token, after, sensors, self.dynamics.sensors(ahead))
+        error = self.heads.error_std(token, after, ahead["age"])
         if self.has_sensors:
             known = self.measured[self.body]
             error = (error * self.sensor_std / self.sensor_span)[:, known]
-        return state, StepOut(
+        doubt = error.square().mean(-1)
+        ahead["doubted"] = state["doubted"] + doubt
+        if self.painter is not None:
+            ahead["seen"] = state["seen"]
+        return ahead, StepOut(
             rewards=reward * self.reward_std + self.reward_mean,
             terminated_prob=torch.sigmoid(logit),
-            uncertainty=error.square().mean(-1).sqrt(),
-            sensors=self.sensors(state),
+            doubt=doubt.sqrt(),
+            uncertainty=self.caution() * ahead["doubted"].sqrt(),
+            sensors=self.sensors(ahead),
         )
+
+    def caution(self) -> float:
+        """The expected error of a dream for the root of the sum of its squared doubts. An error does not heal while
+        nothing is seen, whatever the state that is dreamed looks like; but its steps do not err independently, and so
+        the scale is measured (``held_out``, ``videosim calibrate``) and stands in the card."""
+        section = self.card.get(self.titled("Uncertainty"))
+        return float(section.get("scale", 1.0)) if isinstance(section, dict) else 1.0
 
     @torch.no_grad()
     def generate(
@@ -229,16 +244,29 @@ class WorldModel(nn.Module):
         if not isinstance(self.dynamics, SpaceTimeDynamics):
             raise VideoSimError(f"the {self.config.dynamics.kind} core makes one frame after another, no whole clips")
         tokens = None if actions is None else self.action_tokens(actions, self.body)
-        made = self.dynamics.generate(self._scaled(given), kept, tokens, rngs, passes, texts, guidance)
+        unsteered = self._unsteered(len(given), given.shape[1] - 1) if self.has_sensors else None
+        made = self.dynamics.generate(
+            self._scaled(given), kept, tokens, rngs, passes, texts, guidance, unsteered, self._looks()
+        )
         return made * self.latent_std + self.latent_mean
+
+    def _unsteered(self, rows: int, steps: int) -> Tensor:
+        """Tokens ``(rows, steps, W)`` of actions of the present body that nobody knows."""
+        untold = torch.zeros(rows, steps, self.spec.action.size, device=self.device)
+        return self.action_tokens(untold, self.body, torch.zeros_like(untold[..., 0]).bool())
+
+    def _looks(self) -> Tensor | None:
+        """Standardised latents ``(N, D)`` of a frame of the present body's, where any travels with the model."""
+        if self.contexts is None or not (self.contexts.embodiment == self.body).any():
+            return None
+        return self._scaled(self.contexts.latents[self.contexts.embodiment == self.body][0, -1].to(self.device))
 
     @torch.no_grad()
     def watch(self, latents: Tensor) -> Tensor:
         """The physical state that the present body shows in films, raw latents ``(B, T, N, D)``, of which nobody says
         what was done: sensors ``(B, T, S)`` in their units, each frame read after those before it."""
         known, steps = self._scaled(latents), latents.shape[1] - 1
-        untold = torch.zeros(len(latents), steps, self.spec.action.size, device=self.device)
-        tokens = self.action_tokens(untold, self.body, torch.zeros_like(untold[..., 0]).bool())
+        tokens = self._unsteered(len(latents), steps)
         state = self.dynamics.start(known[:, :1], tokens[:, :0])
         read = [self.sensors(state)]
         for t in range(steps):
