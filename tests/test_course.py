@@ -6,9 +6,11 @@ import pytest
 import torch
 from cores import ACTION, LAYOUT, SENSORS, clip_of, untrained
 
+from videosim import spacetime
 from videosim.course import Course
 from videosim.model_config import FlowConfig
 from videosim.spacetime import SpaceTimeDynamics
+from videosim.storyline import storyline, watched
 
 KINDS = ("flow", "masked")
 
@@ -53,15 +55,14 @@ def test_a_whole_clip_looks_as_its_states_are_painted(told: bool, monkeypatch: p
     kept = torch.zeros_like(latents[..., 0])
     kept[:, :2] = 1.0
     outlined: list[torch.Tensor] = []
-    real = core._outlined
-    monkeypatch.setattr(core, "_outlined", lambda *given: outlined.append(real(*given)) or outlined[-1])
+    monkeypatch.setattr(spacetime, "storyline", lambda *told: outlined.append(storyline(*told)) or outlined[-1])
     nobody = torch.zeros_like(actions)
     made = core.generate(latents, kept, actions if told else None, [rng(1), rng(2)], 4, unsteered=nobody)
     (states,) = outlined
     torch.testing.assert_close(made[:, 2:], core._painted(states, latents[:, 0])[:, 2:])
     assert torch.equal(made[:, :2], latents[:, :2])
     if told:  # nothing later is known: they follow
-        torch.testing.assert_close(states[:, 3], core._moved(states[:, 2], actions[:, 2]))
+        torch.testing.assert_close(states[:, 3], core.moved(states[:, 2], actions[:, 2]))
     alone = core.generate(latents[1:], kept[1:], actions[1:] if told else None, [rng(2)], 4, unsteered=nobody[1:])
     torch.testing.assert_close(alone, made[1:])
 
@@ -69,7 +70,7 @@ def test_a_whole_clip_looks_as_its_states_are_painted(told: bool, monkeypatch: p
 @torch.no_grad()
 def test_of_frames_known_in_part_no_state_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     core, (latents, _) = core_of("flow"), clip_of(2, 5)
-    monkeypatch.setattr(core, "_outlined", lambda *given: pytest.fail("an outline of frames that nobody knows"))
+    monkeypatch.setattr(spacetime, "storyline", lambda *told: pytest.fail("states of frames that nobody knows"))
     kept = torch.ones_like(latents[..., 0])
     kept[..., :2] = 0.0
     core.generate(latents, kept, None, [rng(), rng()], 2, unsteered=torch.zeros(2, 5, ACTION))
@@ -79,7 +80,7 @@ def test_of_frames_known_in_part_no_state_is_read(monkeypatch: pytest.MonkeyPatc
 def test_a_lone_beginning_does_not_tell_how_things_move() -> None:
     core, (latents, actions) = core_of("flow"), clip_of(1, 5)
     known = torch.tensor([True, True, True, False, False, True])
-    assert core._watched(latents, known, actions)[1].tolist() == [False, True, True, False, False, True]
+    assert watched(core, latents, known, actions)[1].tolist() == [False, True, True, False, False, True]
 
 
 @torch.no_grad()

@@ -48,6 +48,7 @@ LAYERS = [
     {"dynamics", "heads", "painter"},
     {"recurrent", "flow", "masked"},
     {"course"},
+    {"storyline"},
     {"spacetime"},
     {"world_model"},
     {"checkpoint", "simulator"},

@@ -6,7 +6,7 @@ import pytest
 import torch
 from cores import ACTION, SENSORS, clip_of, untrained
 
-from videosim import recurrent
+from videosim import transition
 
 
 def test_the_open_loop_part_of_the_loss_never_looks_at_frames() -> None:
@@ -32,7 +32,7 @@ def test_the_open_loop_part_of_the_loss_never_looks_at_frames() -> None:
 
 
 def test_the_physical_state_moves_as_it_was_taught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recurrent, "FAR", (1e-3, 1e-2))
+    monkeypatch.setattr(transition, "FAR", (1e-3, 1e-2))
     core = untrained("recurrent", hidden=64)
     core.sensor_step.fill_(0.1)
     generator, valid = torch.Generator().manual_seed(3), torch.ones(32, 5, dtype=torch.bool)
@@ -66,7 +66,7 @@ def test_runs_from_impossible_states_lead_back() -> None:
     state = torch.tensor([[0.5, -0.1]])
     with torch.no_grad():
         for _ in range(10):
-            state = state + core.sensor_step * core._move(state, torch.zeros(1, ACTION))
+            state = state + core.sensor_step * core.transition(state, torch.zeros(1, ACTION))
     assert abs(float(state[0, 0] - state[0, 1])) < 0.15 and 0.0 < float(state.mean()) < 0.4
 
 

@@ -102,14 +102,17 @@ class Course(nn.Module):
         self,
         given: Tensor,
         known: Tensor,
-        actions: Tensor,
+        actions: Tensor | None,
         rngs: Sequence[torch.Generator],
         texts: Sequence[str] | None = None,
         guidance: float = 0.0,
     ) -> Tensor:
         """States of all frames of clips ``(B, T, S)``; those that are ``known``, 1 or 0, ``(B, T)``, stay as they are
-        ``given``. guidance: how far from what would be without the text."""
+        ``given``. actions: tokens ``(B, T-1, W)``; None: not even whose they are, the text says it all. guidance: how
+        far from what would be without the text."""
         states, kept = given[:, :, None], known[..., None]
+        if actions is None:
+            actions = self.beginning.expand(len(given), given.shape[1] - 1, -1)
         told = self._predict(states, kept, actions, texts)
         predict = told
         if guidance and any(texts or ()):

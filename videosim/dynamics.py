@@ -126,6 +126,15 @@ class Dynamics(nn.Module, ABC):
         """latents ``(B, T+1, N, D)``, action tokens ``(B, T, W)``, sensors ``(B, T+1, S)`` standardised and NaN where
         they are not known, valid bool ``(B, T)``: False where the transition does not exist."""
 
+    def bounded(self, sensors: Tensor) -> Tensor:
+        """``sensors`` ``(…, S)`` where the data have ever been."""
+        return sensors.clamp(self.sensor_low, self.sensor_high)
+
+    def moved(self, sensors: Tensor, action: Tensor) -> Tensor:
+        """Where ``transition`` takes the sensors ``(B, S)`` in one step."""
+        assert self.transition is not None
+        return self.bounded(sensors + self.sensor_step * self.transition(sensors, action))
+
     @torch.no_grad()
     def _dreamt(self, latents: Tensor, actions: Tensor, context: int) -> Dreamt:
         """One row in DREAMT of a batch, as for ``loss``: ``context`` frames, and then nothing but the model itself."""

@@ -53,9 +53,6 @@ class RecurrentDynamics(Dynamics):
         self.reader = network(2 * size, hidden, linear(hidden, sensors))
         self.correction = network(memory + 2 * sensors + size, hidden, small(linear(hidden, sensors * (sensors + 1))))
 
-    def _bounded(self, sensors: Tensor) -> Tensor:
-        return sensors.clamp(self.sensor_low, self.sensor_high)
-
     def _correct(self, memory: Tensor, sensors: Tensor, before: Tensor, seen: Tensor, expected: Tensor) -> Tensor:
         """The belief ``sensors`` after a frame: a gain on what two frames read differently, and a learned remainder.
 
@@ -66,7 +63,7 @@ class RecurrentDynamics(Dynamics):
         known = torch.cat([self.norm(memory), sensors, surprise, seen - expected], -1)
         gain, remainder = self.correction(known).split([count * count, count], -1)
         mixed = (gain.reshape(len(sensors), count, count) @ surprise[..., None])[..., 0]
-        return self._bounded(sensors + 0.5 * surprise + mixed + remainder)
+        return self.bounded(sensors + 0.5 * surprise + mixed + remainder)
 
     def start(self, latents: Tensor, actions: Tensor) -> State:
         first = latents[:, 0].flatten(1)
@@ -96,7 +93,7 @@ class RecurrentDynamics(Dynamics):
             "memory": memory,
             "latents": z + self.latent_increment(h),
             "previous": z,
-            "sensors": self._bounded(sensors + self.sensor_step * increment),
+            "sensors": self.bounded(sensors + self.sensor_step * increment),
             "age": state["age"] + 1.0,
         }
 

@@ -31,6 +31,7 @@ from videosim.model_config import SpaceTimeConfig
 from videosim.painter import Painter
 from videosim.patches import Patches
 from videosim.paths import Path, Predict
+from videosim.storyline import storyline
 from videosim.text import TextEncoder, build_text
 from videosim.transformer import Past, SpaceTimeTransformer, causal
 from videosim.transition import Transition, huber, off_by
@@ -168,7 +169,7 @@ class SpaceTimeDynamics(Dynamics):
             "frames": state["frames"] + 1,
             "latents": latents,
             "summary": tokens[:, 0, 0],
-            "sensors": self._bounded(self._reading(tokens[:, 0, 0], state["latents"], latents)),
+            "sensors": self.bounded(self._reading(tokens[:, 0, 0], state["latents"], latents)),
         }
 
     def _observed(self, state: State, led: Tensor, latents: Tensor) -> State:
@@ -183,9 +184,6 @@ class SpaceTimeDynamics(Dynamics):
         """Standardised sensors ``(…, S)`` as two frames ``(…, N, D)`` and the summary of the later one tell them."""
         return self.reader(torch.cat([summary, before.flatten(-2), latents.flatten(-2)], -1))
 
-    def _bounded(self, sensors: Tensor) -> Tensor:
-        return sensors.clamp(self.sensor_low, self.sensor_high)
-
     def observe(self, state: State, action: Tensor, latents: Tensor) -> State:
         return self._observed(state, self.action(action), latents)
 
@@ -196,17 +194,13 @@ class SpaceTimeDynamics(Dynamics):
         led, given = self.action(action), torch.zeros_like(state["latents"])[:, None]
         around, moved = self._around(state, led), {}
         if self.transition is not None:
-            moved["sensors"] = self._moved(state["sensors"], action)
+            moved["sensors"] = self.moved(state["sensors"], action)
         if self.guess is not None:
             around = around.beginning(self.guess(moved["sensors"], state["seen"])[:, None])
         predict = self._guided(around, self.no_action)
         latents = self.path.sample(predict, given, torch.zeros_like(given[..., 0]), rngs, self.config.steps)[:, 0]
         ahead = self._absorb(state, led, latents)
         return {**ahead, **moved, "seen": state["seen"], "age": state["age"] + 1.0}, latents
-
-    def _moved(self, sensors: Tensor, action: Tensor) -> Tensor:
-        assert self.transition is not None
-        return self._bounded(sensors + self.sensor_step * self.transition(sensors, action))
 
     def _painted(self, sensors: Tensor, looks: Tensor) -> Tensor:
         """What frames of the states ``(B, T, S)`` may look like, ``(B, T, N, D)``, beside one that looks as they do,
@@ -239,16 +233,17 @@ class SpaceTimeDynamics(Dynamics):
         texts: Sequence[str] | None = None,
         guidance: float | None = None,
         unsteered: Tensor | None = None,
-        looks: Tensor | None = None,
+        looks: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
         """All frames of clips ``(B, T, N, D)`` at once, each looking at all: ``kept`` ``(B, T, N)`` says how much of
         which token of ``given`` stays (``Path.sample``), whether that is the beginning, both ends or a region.
 
         actions: tokens ``(B, T-1, W)`` between the frames; None: whatever may have been done. texts: one a row, "" or
         None: nothing is said. guidance: in place of the settings'. unsteered: tokens ``(B, T-1, W)`` that tell whose
-        actions are not known; with them the physical state is made first (``Course``), unless frames are known in part,
-        and the pictures look as the known ones do, or as ``looks`` ``(N, D)`` where none is. A clip of one frame is an
-        image. Raises VideoSimError where the model has not been trained on whole clips, or on text.
+        actions are not known; with them the physical state is made first (``Course``), unless frames are known in part.
+        The pictures look as the known ones do, or, where none is, as that of ``looks``, states ``(n, S)`` and latents
+        ``(n, N, D)``, whose state is nearest. A clip of one frame is an image. Raises VideoSimError where the model has
+        not been trained on whole clips, or on text.
         """
         if not self.config.joint:
             raise VideoSimError("this model makes one frame after another only; train it with model.dynamics.joint=1")
@@ -262,54 +257,15 @@ class SpaceTimeDynamics(Dynamics):
         around, whole = Around(led, self._times(given), *nearest(given, kept)), (kept == 1.0).all(-1)
         if self.course is not None and unsteered is not None and bool((whole | (kept == 0.0).all(-1)).all()):
             known = whole.all(0)
-            states, there = self._watched(given, known, unsteered if actions is None else actions)
-            states = self._outlined(states, there, actions, unsteered, rngs, texts, weight)
+            states = storyline(self, given, known, actions, unsteered, rngs, texts, weight)
             if known.any():
                 shown = given[:, int(known.float().argmax())]
+            elif looks is None:
+                shown = torch.zeros_like(given[:, 0])
             else:
-                shown = torch.zeros_like(given[:, 0]) if looks is None else looks.expand(given[:, 0].shape)
+                shown = looks[1][torch.cdist(states[:, 0], looks[0]).argmin(1)]
             around = around.beginning(self._painted(states, shown))
         return self.path.sample(self._guided(around, nothing, weight), given, kept, rngs, steps)
-
-    def _watched(self, given: Tensor, known: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """The states ``(B, T, S)`` that frames show, of those that are ``known`` ``(T,)``, and of which they are, bool
-        ``(T,)``: a frame with none before it, but one after it, does not tell how things move."""
-        states = given.new_zeros(*given.shape[:2], len(self.sensor_step))
-        state: State | None = None
-        for t in range(len(known)):
-            if not known[t]:
-                state = None
-                continue
-            if state is None:
-                state = self.start(given[:, t : t + 1], actions[:, :0])
-            else:
-                state = self.observe(state, actions[:, t - 1], given[:, t])
-            states[:, t] = state["sensors"]
-        follows, followed = known.roll(1), known.roll(-1)
-        follows[0] = followed[-1] = False
-        return states, known & (follows | ~followed)
-
-    def _outlined(
-        self,
-        states: Tensor,
-        known: Tensor,
-        actions: Tensor | None,
-        unsteered: Tensor,
-        rngs: Sequence[torch.Generator],
-        texts: Sequence[str] | None,
-        guidance: float,
-    ) -> Tensor:
-        """``states`` ``(B, T, S)`` where they are ``known`` ``(T,)``; the others follow from the first where the
-        actions are told and nothing later is known, or else they are drawn."""
-        last = int(known.nonzero().max()) if known.any() else -1
-        beginning = last >= 0 and bool(known[1 : last + 1].all())  # all before the last are known, but for the first
-        if actions is None or not beginning:
-            assert self.course is not None
-            tokens, kept = unsteered if actions is None else actions, known.float().expand(len(states), -1)
-            return self._bounded(self.course.generate(states, kept, tokens, rngs, texts, guidance))
-        for t in range(last + 1, states.shape[1]):
-            states[:, t] = self._moved(states[:, t - 1], actions[:, t - 1])
-        return states
 
     def _led(self, latents: Tensor, actions: Tensor | None) -> Tensor:
         """``(B, T, width)``, what led to each frame; nothing that is known to the first."""
@@ -358,7 +314,7 @@ class SpaceTimeDynamics(Dynamics):
         return DynamicsLoss(
             total=total,
             terms={name: term.detach() for name, term in terms.items()},
-            features=torch.cat([summary, seen.flatten(2), self._bounded(read)], -1),
+            features=torch.cat([summary, seen.flatten(2), self.bounded(read)], -1),
             dreamt=self._dreamt(seen, actions, context),
         )
 

@@ -255,11 +255,13 @@ class WorldModel(nn.Module):
         untold = torch.zeros(rows, steps, self.spec.action.size, device=self.device)
         return self.action_tokens(untold, self.body, torch.zeros_like(untold[..., 0]).bool())
 
-    def _looks(self) -> Tensor | None:
-        """Standardised latents ``(N, D)`` of a frame of the present body's, where any travels with the model."""
-        if self.contexts is None or not (self.contexts.embodiment == self.body).any():
+    def _looks(self) -> tuple[Tensor, Tensor] | None:
+        """Standardised sensors ``(n, S)``, 0 where a body has none, and latents ``(n, N, D)`` of the start clips."""
+        if self.contexts is None:
             return None
-        return self._scaled(self.contexts.latents[self.contexts.embodiment == self.body][0, -1].to(self.device))
+        states = (self.contexts.sensors.to(self.device) - self.sensor_mean) / self.sensor_std
+        states = states * self.measured[self.contexts.embodiment.to(self.device)]
+        return states, self._scaled(self.contexts.latents[:, -1].to(self.device))
 
     @torch.no_grad()
     def watch(self, latents: Tensor) -> Tensor:
