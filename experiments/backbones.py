@@ -41,6 +41,7 @@ from videosim.config import TrainConfig
 from videosim.corpus import Corpus
 from videosim.data.store import EpisodeStore
 from videosim.errors import VideoSimError
+from videosim.filtering import train_filter
 from videosim.held_out import CONTEXT, open_loop, scoring_windows
 from videosim.latent_cache import LatentCache
 from videosim.metrics import psnr
@@ -59,7 +60,7 @@ from videosim.spacetime import SpaceTimeDynamics
 from videosim.world_model import WorldModel
 
 FRACTIONS = (1.0, 1 / 8, 1 / 32)  # of the training compute
-FIRST, SECOND = 0.25, 0.1  # shares of it for the transition, and for the painter, of a core that has them
+FIRST, SECOND, THIRD = 0.25, 0.1, 0.1  # shares of it for transition, filter and painter, of a core that has them
 TIMED = 16  # steps whose time says how many the compute is worth
 DENOISER = 32  # steps of the flow core as a denoiser
 ROWS, REPEATS = 64, 7  # of the measurement of speed
@@ -182,15 +183,20 @@ class Comparison:
             return train.train_transition(model, replace(cfg, transition_steps=steps), [self.train], run)
 
         def second(model: WorldModel, steps: int, run: Run) -> object:
+            return train_filter(model, replace(cfg, filter_steps=steps), [self.train], run)
+
+        def third(model: WorldModel, steps: int, run: Run) -> object:
             return train_painter(model, replace(cfg, painter_steps=steps), [self.train], run)
 
         def rest(model: WorldModel, steps: int, run: Run) -> object:
             return train.train_dynamics(model, replace(cfg, dynamics_steps=steps), [self.train], [self.test], run)
 
-        stages = {"transition": first, "painter": second, "dynamics": rest}
+        stages = {"transition": first, "filter": second, "painter": third, "dynamics": rest}
         moved = FIRST if model.dynamics.transition is not None and self.world.sensors.size else 0.0
-        painted = SECOND if model.painter or model.dynamics.guess else 0.0
-        shares = {"transition": moved, "painter": painted, "dynamics": 1.0 - moved - painted}
+        read = SECOND if model.dynamics.filter else 0.0
+        painted = THIRD if model.painter or model.dynamics.guess else 0.0
+        rest_of_it = 1.0 - moved - read - painted
+        shares = {"transition": moved, "filter": read, "painter": painted, "dynamics": rest_of_it}
         with Run("backbones", self.s, folder, self.console) as run:
             for stage, share in ((stage, share) for stage, share in shares.items() if share):
                 fitted = stages[stage]

@@ -56,6 +56,9 @@ class TrainConfig:
     transition_focus: float = 0.5  # share of them from where the motion changes most abruptly
     dynamics_steps: int = 3000
     dynamics_rate: float = 1e-3  # peak learning rate
+    filter_steps: int = 3000
+    filter_rate: float = 2e-3  # peak learning rate
+    filter_batch: int = 64  # windows
     course_steps: int = 6000
     course_rate: float = 1e-3  # peak learning rate
     course_batch: int = 64  # windows

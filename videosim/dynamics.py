@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from videosim.errors import VideoSimError
+from videosim.filter import Filter
 from videosim.model_config import DynamicsConfig, FlowConfig, MaskedConfig, RecurrentConfig
 from videosim.painter import Painter
 from videosim.transition import Transition
@@ -62,9 +63,10 @@ class Dynamics(nn.Module, ABC):
     box, so an error cannot grow without bound.
 
     ``transition``: the part, if a core has one, that moves the physical state on without a look at the picture; it is
-    trained first, by ``transition_loss``. ``guess``: the part, if a core has one, that paints a frame from the physical
+    trained first, by ``transition_loss``. ``filter``: the part, if a core has one of its own, that reads that state off
+    frames. ``guess``: the part, if a core has one, that paints a frame from the physical
     state for the core to begin with. ``course``: the part, if a core has one, that makes the physical states of a whole
-    clip. All three must stay as they are while ``loss`` trains the rest. ``text``: the part, if
+    clip. All of them must stay as they are while ``loss`` trains the rest. ``text``: the part, if
     a core has one, that reads a text about a whole clip. ``clips``: how many lessons about whole clips, ``clip_loss``,
     it wants for one of ``loss``; 0: it makes none.
     """
@@ -74,6 +76,7 @@ class Dynamics(nn.Module, ABC):
     sensor_low: Tensor
     sensor_high: Tensor
     transition: Transition | None
+    filter: Filter | None
     guess: Painter | None
     course: nn.Module | None
     text: nn.Module | None
@@ -82,6 +85,7 @@ class Dynamics(nn.Module, ABC):
     def __init__(self, sensors: int) -> None:
         super().__init__()
         self.transition = None
+        self.filter = None
         self.guess = None
         self.course = None
         self.text = None
@@ -133,6 +137,7 @@ class Dynamics(nn.Module, ABC):
     def moved(self, sensors: Tensor, action: Tensor) -> Tensor:
         """Where ``transition`` takes the sensors ``(B, S)`` in one step."""
         assert self.transition is not None
+        sensors = self.bounded(sensors)
         return self.bounded(sensors + self.sensor_step * self.transition(sensors, action))
 
     @torch.no_grad()

@@ -123,7 +123,7 @@ class SpaceTimeConfig(DynamicsConfig):
     past: int = 16  # frames that a frame looks back on
     patch: int = 2  # cells on a side of the latents' grid that make one token
     registers: int = 2  # tokens of a frame without a place; the first sums it up
-    hidden: int = 256  # width of what moves the physical state on
+    hidden: int = 256  # width of what reads the physical state off frames, and of what moves it on
     guess: int = 48  # channels of what paints a frame to begin with from that state; 0: the frame before serves
     course: int = 96  # width of what makes the physical states of a whole clip, before its pictures
     steps: int = 1  # passes that make a frame
@@ -133,7 +133,6 @@ class SpaceTimeConfig(DynamicsConfig):
     untold: float = 0.5  # share of those clips that are told no action at all
     text: Any = field(default_factory=NoTextConfig)  # what reads a text about such a clip
     input_noise: float = 0.05  # standard deviation added to the latents that training absorbs
-    sensor_weight: float = 1.0  # loss weight of reading the sensors off a frame and its past
 
 
 @dataclass

@@ -20,7 +20,7 @@ from videosim.spacetime import SpaceTimeDynamics
 from videosim.types import FrameSpec, LatentLayout
 from videosim.world_model import WorldModel
 
-LEFT_BEHIND = {"tokenizer": "probe", "dynamics": "reader", "": "heads"}  # of which module which part
+LEFT_BEHIND = {"tokenizer": "probe", "dynamics": "filter", "": "heads"}  # of which module which part
 OF_THE_GRID = ("latent_mean", "latent_std")
 
 

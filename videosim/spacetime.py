@@ -6,10 +6,10 @@ the last ``past`` frames: all that later frames see of it, and of the action tha
 with those as its past. Training asks for every frame of a window at once, each beside the clean frames before it, which
 is what a step sees.
 
-What there is to know of the physical state is read off a register token of the clean frame; reward and termination read
-the same features. Where a log has sensors, a network of its own moves that state on (``transition``), and what it would
-look like (``guess``) is what a frame to be made is asked for with, and what the answer is added to, in place of the
-frame before: pictures made of pictures alone need far more training before they move at all, and fade.
+A register token of the clean frame sums it up for reward and termination. Where a log has sensors, networks of their
+own read the physical state off real frames (``filter``) and move it on (``transition``), and what it would look like
+(``guess``) is what a frame to be made is asked for with, and what the answer is added to, in place of the frame before:
+pictures made of pictures alone need far more training before they move at all, and fade.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from videosim.around import Around
 from videosim.course import Course
 from videosim.dynamics import Dynamics, DynamicsLoss, State, Telling
 from videosim.errors import VideoSimError
-from videosim.layers import linear, network
+from videosim.filter import Filter
 from videosim.missing import as_input
 from videosim.model_config import SpaceTimeConfig
 from videosim.painter import Painter
@@ -34,7 +34,7 @@ from videosim.paths import Path, Predict
 from videosim.storyline import storyline
 from videosim.text import TextEncoder, build_text
 from videosim.transformer import Past, SpaceTimeTransformer, causal
-from videosim.transition import Transition, huber, off_by
+from videosim.transition import Transition, off_by
 from videosim.types import LatentLayout
 from videosim.whole_clips import drawn, heard, length, nearest
 from videosim.windows import Grid, inside
@@ -82,8 +82,8 @@ class SpaceTimeDynamics(Dynamics):
         self.transformer = SpaceTimeTransformer(
             width, config.layers, config.heads, config.time_every, inside(config, grid)
         )
-        self.reader = network(width + 2 * size, width, linear(width, sensors))
         if sensors:
+            self.filter = Filter(size, sensors, config.hidden)
             self.transition = Transition(sensors, action_width, config.hidden)
         if sensors and config.guess:
             self.guess = Painter(config.guess, layout, sensors)
@@ -143,7 +143,9 @@ class SpaceTimeDynamics(Dynamics):
             "frames": torch.zeros(rows, dtype=torch.int64, device=device),
             "latents": torch.zeros_like(latents[:, 0]),
         }
-        state = self._observed(state, self.no_action.expand(rows, -1), latents[:, 0])
+        first = latents[:, 0]
+        read = first.new_zeros(rows, 0) if self.filter is None else self.filter.read(first, first)
+        state = self._observed(state, self.no_action.expand(rows, -1), first, self.bounded(read))
         for k in range(actions.shape[1]):
             state = self.observe(state, actions[:, k], latents[:, k + 1])
         return state
@@ -158,7 +160,7 @@ class SpaceTimeDynamics(Dynamics):
         return Around(led[:, None], time, before, _after_the_first(time, before), mask, past)
 
     def _absorb(self, state: State, led: Tensor, latents: Tensor) -> State:
-        """The state after a clean frame ``(B, N, D)``, and the sensors that are read off it."""
+        """What a clean frame ``(B, N, D)`` leaves to later ones."""
         level, size = torch.ones_like(latents[:, None, :, 0]), self._finest(latents[:, None])
         tokens, fresh = self._run(latents[:, None], level, size, self._around(state, led))
         slot = torch.arange(self.config.past, device=led.device) == (state["frames"] % self.config.past)[:, None]
@@ -169,38 +171,36 @@ class SpaceTimeDynamics(Dynamics):
             "frames": state["frames"] + 1,
             "latents": latents,
             "summary": tokens[:, 0, 0],
-            "sensors": self.bounded(self._reading(tokens[:, 0, 0], state["latents"], latents)),
         }
 
-    def _observed(self, state: State, led: Tensor, latents: Tensor) -> State:
-        """The state after a real frame."""
+    def _observed(self, state: State, led: Tensor, latents: Tensor, sensors: Tensor) -> State:
+        """The state after a real frame, of which the ``sensors`` are known."""
         ahead = self._absorb(state, led, latents)
-        return {**ahead, "seen": latents, "age": torch.zeros_like(latents[:, 0, 0])}
+        return {**ahead, "sensors": sensors, "seen": latents, "age": torch.zeros_like(latents[:, 0, 0])}
 
     def _finest(self, latents: Tensor) -> Tensor:
         return torch.full(latents.shape[:2], self.path.sizes - 1, device=latents.device)
 
-    def _reading(self, summary: Tensor, before: Tensor, latents: Tensor) -> Tensor:
-        """Standardised sensors ``(…, S)`` as two frames ``(…, N, D)`` and the summary of the later one tell them."""
-        return self.reader(torch.cat([summary, before.flatten(-2), latents.flatten(-2)], -1))
-
     def observe(self, state: State, action: Tensor, latents: Tensor) -> State:
-        return self._observed(state, self.action(action), latents)
+        sensors = state["sensors"]
+        if self.filter is not None:
+            sensors = self.filter.correct(self.moved(sensors, action), state["latents"], latents)
+        return self._observed(state, self.action(action), latents, self.bounded(sensors))
 
     def step(self, state: State, action: Tensor, rngs: Sequence[torch.Generator] | None = None) -> tuple[State, Tensor]:
         """Without ``rngs`` a row draws from the number of its frames: the same dream every time."""
         if rngs is None:
             rngs = [torch.Generator().manual_seed(n) for n in state["frames"].tolist()]
         led, given = self.action(action), torch.zeros_like(state["latents"])[:, None]
-        around, moved = self._around(state, led), {}
+        around, sensors = self._around(state, led), state["sensors"]
         if self.transition is not None:
-            moved["sensors"] = self.moved(state["sensors"], action)
+            sensors = self.moved(sensors, action)
         if self.guess is not None:
-            around = around.beginning(self.guess(moved["sensors"], state["seen"])[:, None])
+            around = around.beginning(self.guess(sensors, state["seen"])[:, None])
         predict = self._guided(around, self.no_action)
         latents = self.path.sample(predict, given, torch.zeros_like(given[..., 0]), rngs, self.config.steps)[:, 0]
         ahead = self._absorb(state, led, latents)
-        return {**ahead, **moved, "seen": state["seen"], "age": state["age"] + 1.0}, latents
+        return {**ahead, "sensors": sensors, "seen": state["seen"], "age": state["age"] + 1.0}, latents
 
     def _painted(self, sensors: Tensor, looks: Tensor) -> Tensor:
         """What frames of the states ``(B, T, S)`` may look like, ``(B, T, N, D)``, beside one that looks as they do,
@@ -304,17 +304,11 @@ class SpaceTimeDynamics(Dynamics):
             asked = asked.beginning(self._imprecisely(sensors, seen, rng))
         lost = self.path.loss(self._predict(asked), latents, nothing, rng)
         total = _mean(lost, exists)
-        terms = {"latents": total}
-        summary = tokens[:, :, 0]
-        read = self._reading(summary, before, seen)
-        if sensors.shape[-1]:
-            terms["reading"] = _mean(huber(read - as_input(sensors)), exists)
-            total = total + c.sensor_weight * terms["reading"]
         context = int(torch.rand((), generator=rng).mul(math.log(frames)).exp())
         return DynamicsLoss(
             total=total,
-            terms={name: term.detach() for name, term in terms.items()},
-            features=torch.cat([summary, seen.flatten(2), self.bounded(read)], -1),
+            terms={"latents": total.detach()},
+            features=torch.cat([tokens[:, :, 0], seen.flatten(2), self.bounded(as_input(sensors))], -1),
             dreamt=self._dreamt(seen, actions, context),
         )
 

@@ -1,5 +1,5 @@
 """`videosim train`: from an episode store to a checkpoint. Tokenizer, gate, latent cache, transition of the physical
-state, painter, courses of whole clips, dynamics and heads, in that order.
+state, filter, painter, courses of whole clips, dynamics and heads, in that order.
 
 Knows nothing of environments or policies. Resumes where it was stopped.
 """
@@ -27,6 +27,7 @@ from videosim.crew import ALONE, Crew
 from videosim.data.store import EpisodeStore
 from videosim.embodiments import Embodiment, joined
 from videosim.errors import VideoSimError
+from videosim.filtering import train_filter
 from videosim.fit import Schedule, fit
 from videosim.gate import tokenizer_gate
 from videosim.held_out import open_loop_scores
@@ -72,6 +73,7 @@ def main(cfg: TrainConfig, run: Run) -> None:
     encode(others, cache, run, cfg.seed)
     seconds += train_transition(model, cfg, train, run, crew)
     felt = [corpus for corpus in train if corpus.measured.any()]
+    seconds += train_filter(model, cfg, felt, run, crew)
     seconds += train_painter(model, cfg, felt, run, crew)
     seconds += train_course(model, cfg, felt, run, crew)
     seconds += train_dynamics(model, cfg, train, test, run, crew, others)

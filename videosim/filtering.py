@@ -1,0 +1,44 @@
+"""What reads the physical state off frames learns it from recorded ones, beside the transition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from videosim import mixture
+from videosim.config import TrainConfig
+from videosim.corpus import Corpus
+from videosim.crew import ALONE, Crew
+from videosim.fit import Schedule, fit
+from videosim.losses import scaled_sensors, shown_tokens
+from videosim.run import Run
+from videosim.world_model import WorldModel
+
+RUN = 20  # transitions of a window
+
+
+def train_filter(model: WorldModel, cfg: TrainConfig, train: Sequence[Corpus], run: Run, crew: Crew = ALONE) -> float:
+    """Fit the filter on windows of cached latents of what has sensors; nothing where the core has none of its own.
+    Returns the seconds it took."""
+    core, own = model.dynamics, model.dynamics.filter
+    if own is None or not train:
+        return 0.0
+    length = min(cfg.window, RUN)
+    starts = [corpus.training_starts(length) for corpus in train]
+    counts = mixture.shares(cfg.filter_batch, len(train))
+
+    def loss(step: int, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        where = [mixture.drawn(own, count, rng) for own, count in zip(starts, counts, strict=True)]
+        batch = mixture.windows(train, where, length)
+        latents = (batch["latents"] - model.latent_mean) / model.latent_std
+        tokens, _ = shown_tokens(model, batch, rng)
+        total = own.loss(latents, tokens, scaled_sensors(model, batch), batch["valid"], core.moved)
+        return total, {"filter": float(total.detach())}
+
+    with run.progress(cfg.filter_steps, "filter", "steps") as bar:
+        schedule = Schedule(cfg.filter_steps, cfg.filter_rate)
+        seconds = fit("filter", own, loss, schedule, run.folder, cfg.seed, bar, crew=crew)
+    own.requires_grad_(False)
+    return seconds
