@@ -46,7 +46,7 @@ def resized(model: WorldModel, frame: FrameSpec) -> WorldModel:
     with torch.random.fork_rng(devices=[]):  # what is drawn here is not used
         other = WorldModel(model.config, replace(model.spec, frame=frame), model.embodiments)
     other = other.to(model.device).train(model.training).embodied(model.body)
-    other.dynamics.guess = None  # nobody reads the state that it would paint
+    other.dynamics.guess = other.dynamics.course = None  # nobody reads the state that they would show
     for owner, part in LEFT_BEHIND.items():
         other.get_submodule(owner).add_module(part, _OfAnotherSize())
     for owner, module in other.named_modules():

@@ -255,7 +255,8 @@ class SpaceTimeDynamics(Dynamics):
             led = led + self.text(texts or [""] * len(given))[:, None]
             nothing = nothing + self.text([""])
         around, whole = Around(led, self._times(given), *nearest(given, kept)), (kept == 1.0).all(-1)
-        if self.course is not None and unsteered is not None and bool((whole | (kept == 0.0).all(-1)).all()):
+        all_or_nothing = bool((whole | (kept == 0.0).all(-1)).all())
+        if self.course is not None and unsteered is not None and all_or_nothing:
             known = whole.all(0)
             states = storyline(self, given, known, actions, unsteered, rngs, texts, weight)
             if known.any():

@@ -244,7 +244,9 @@ class WorldModel(nn.Module):
         if not isinstance(self.dynamics, SpaceTimeDynamics):
             raise VideoSimError(f"the {self.config.dynamics.kind} core makes one frame after another, no whole clips")
         tokens = None if actions is None else self.action_tokens(actions, self.body)
-        unsteered = self._unsteered(len(given), given.shape[1] - 1) if self.has_sensors else None
+        words_alone = any(texts or ()) and not bool(kept.any())  # they decide whose states they tell of
+        stated = self.has_sensors or words_alone
+        unsteered = self._unsteered(len(given), given.shape[1] - 1) if stated else None
         made = self.dynamics.generate(
             self._scaled(given), kept, tokens, rngs, passes, texts, guidance, unsteered, self._looks()
         )
