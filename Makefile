@@ -27,18 +27,17 @@ bundle: setup
 	rm -rf videosim/assets/$(WORLD)
 	cp -r runs/train/$(WORLD)/checkpoint videosim/assets/$(WORLD)
 
-# A model of video, from nothing, four worlds at 25 frames a second: not yet worth bundling (docs/models.md).
-STEPS := 7000
+# The bundled model of video, from nothing: four worlds at 25 frames a second.
 bundle-video: setup
-	$(BIN)/videosim collect world=push frames=150000
-	$(BIN)/videosim collect world=cheetah-run frames=150000
-	$(BIN)/videosim collect world=cartpole-swingup frames=100000
-	$(BIN)/videosim collect world=reacher-easy world.action_repeat=2 world.horizon=500 frames=100000 out=data/25hz/reacher-easy
+	$(BIN)/videosim collect world=push frames=90000
+	$(BIN)/videosim collect world=cheetah-run frames=70000
+	$(BIN)/videosim collect world=cartpole-swingup frames=60000
+	$(BIN)/videosim collect world=reacher-easy world.action_repeat=2 world.horizon=500 frames=60000 out=data/25hz/reacher-easy
 	$(BIN)/videosim train out=runs/train/video \
 		data=[data/push,data/cheetah-run,data/cartpole-swingup,data/25hz/reacher-easy] \
-		model.tokenizer.widths=[24,32,48] tokenizer_steps=5000 tokenizer_batch=32 model.max_action_size=12 \
-		model.dynamics.kind=flow model.dynamics.text.kind=words model.dynamics.joint=6 \
-		model.dynamics.width=128 model.dynamics.patch=4 window=31 batch=16 dynamics_steps=$(STEPS) \
+		model.tokenizer.widths=[24,32,48,64] model.tokenizer.channels=16 tokenizer_steps=5000 tokenizer_batch=32 \
+		model.max_action_size=12 model.dynamics.kind=flow model.dynamics.text.kind=words model.dynamics.joint=4 \
+		transition_steps=16000 filter_steps=4000 window=31 batch=16 dynamics_steps=2200 \
 		evaluate_every=0 score_windows=24 score_horizon=30 contexts=24 task_contexts=16
 	rm -rf videosim/assets/video
 	cp -r runs/train/video/checkpoint videosim/assets/video

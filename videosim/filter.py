@@ -25,7 +25,7 @@ class Filter(nn.Module):
     def __init__(self, latents: int, sensors: int, hidden: int) -> None:
         super().__init__()
         self.reader = network(2 * latents, hidden, nn.Linear(hidden, sensors))
-        last = small(nn.Linear(hidden, sensors * (sensors + 1)))
+        last = small(nn.Linear(hidden, 2 * sensors))
         self.correction = network(2 * sensors + latents, hidden, last)
 
     def read(self, before: Tensor, seen: Tensor) -> Tensor:
@@ -37,11 +37,10 @@ class Filter(nn.Module):
         return self._mixed(expected, self.read(before, seen), seen)
 
     def _mixed(self, expected: Tensor, read: Tensor, seen: Tensor) -> Tensor:
-        count, surprise = expected.shape[-1], read - expected
+        surprise = read - expected
         told = self.correction(torch.cat([expected, surprise, seen.flatten(-2)], -1))
-        gain, remainder = told.split([count * count, count], -1)
-        mixed = (gain.unflatten(-1, (count, count)) @ surprise[..., None])[..., 0]
-        return expected + 0.5 * surprise + mixed + remainder
+        gain, remainder = told.chunk(2, -1)  # what one surprise says of another sensor is in the remainder
+        return expected + (0.5 + gain) * surprise + remainder
 
     def loss(self, latents: Tensor, actions: Tensor, sensors: Tensor, valid: Tensor, move: Move) -> Tensor:
         """Mean error along windows, as for ``Dynamics.loss``, of what is read and of what is believed."""
