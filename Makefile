@@ -38,6 +38,6 @@ bundle-video: setup
 		model.tokenizer.widths=[24,32,48,64] model.tokenizer.channels=16 tokenizer_steps=5000 tokenizer_batch=32 \
 		model.max_action_size=12 model.dynamics.kind=flow model.dynamics.text.kind=words model.dynamics.joint=4 \
 		transition_steps=16000 filter_steps=4000 window=31 batch=16 dynamics_steps=2200 \
-		evaluate_every=0 score_windows=24 score_horizon=30 contexts=24 task_contexts=16
+		evaluate_every=0 score_windows=24 score_horizon=30 contexts=24 task_contexts=16 bits=8
 	rm -rf videosim/assets/video
 	cp -r runs/train/video/checkpoint videosim/assets/video

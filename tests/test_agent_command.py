@@ -55,7 +55,7 @@ def model(spec: WorldSpec, make_model) -> WorldModel:
 
 @pytest.fixture
 def checkpoint(model: WorldModel, tmp_path: Path) -> Path:
-    save_checkpoint(tmp_path / "model", model, {}, half=False)
+    save_checkpoint(tmp_path / "model", model, {}, bits=32)
     return tmp_path / "model"
 
 

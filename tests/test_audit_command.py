@@ -57,7 +57,7 @@ def test_two_models_side_by_side(tmp_path: Path, make_model) -> None:
     spec = PhysicsEnv("push").world_spec
     folders = [tmp_path / name for name in ("a", "b")]
     for seed, folder in enumerate(folders):
-        save_checkpoint(folder, make_model(seed, spec=spec), {}, half=False)
+        save_checkpoint(folder, make_model(seed, spec=spec), {}, bits=32)
     main(["audit", f"checkpoint='{folders[0]},{folders[1]}'", "controls=[]", "size=smoke", f"out={tmp_path / 'run'}"])
     measured = json.loads((tmp_path / "run" / "measurements.json").read_text())
     assert set(measured["worlds"]) == set(measured["weights"]) == {str(folder) for folder in folders}

@@ -21,7 +21,7 @@ from videosim.world_model import WorldModel
 
 @pytest.fixture
 def folder(tiny_model: WorldModel, tmp_path: Path) -> Path:
-    save_checkpoint(tmp_path / "model", tiny_model, {"Run": {"seed": 3}}, half=False)
+    save_checkpoint(tmp_path / "model", tiny_model, {"Run": {"seed": 3}}, bits=32)
     return tmp_path / "model"
 
 

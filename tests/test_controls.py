@@ -113,7 +113,7 @@ def test_the_codec_shows_what_the_tokenizer_keeps(truth, make_model, tmp_path):
     from videosim.checkpoint import save_checkpoint
 
     model = make_model(spec=truth.world_spec)
-    save_checkpoint(tmp_path / "model", model, {}, half=False)
+    save_checkpoint(tmp_path / "model", model, {}, bits=32)
     env = PhysicsEnv(f"control:codec@{tmp_path / 'model'}")
     begin(env, truth)
     expected = model.decode(model.encode(torch.from_numpy(truth.render())[None]))[0].numpy()

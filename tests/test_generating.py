@@ -33,7 +33,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """Checkpoints of two kinds, and footage of every kind; not to be written to."""
     root = tmp_path_factory.mktemp("generate")
     for kind in ("flow", "recurrent"):
-        save_checkpoint(root / kind, model_of(kind), {}, half=False)
+        save_checkpoint(root / kind, model_of(kind), {}, bits=32)
     nothing = np.zeros((13, 0))
     store = EpisodeStore.create(root / "store", SPEC)
     sensors, physics = np.zeros((14, 3), np.float32), np.zeros((14, 0))

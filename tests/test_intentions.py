@@ -228,7 +228,7 @@ def run(out: Path, **settings: Any) -> int:
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(CAPTIONERS, "line", LINE)
-    save_checkpoint(tmp_path / "model", model_of(), {"Training": {"window": 4}}, half=False)
+    save_checkpoint(tmp_path / "model", model_of(), {"Training": {"window": 4}}, bits=32)
     nothing = np.zeros((13, 0), np.float32)
     sensors = np.cumsum(np.random.default_rng(0).normal(size=(14, 3)), 0).astype(np.float32)
     store = EpisodeStore.create(tmp_path / "store", SPEC)

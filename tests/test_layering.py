@@ -38,6 +38,7 @@ LAYERS = [
         "fsq",
         "tokenizers",
         "layers",
+        "rounding",
         "missing",
     },
     {"transition", "filter"},

@@ -97,7 +97,7 @@ def test_a_checkpoint_to_start_from_must_be_of_the_world(
     env = PhysicsEnv(load_world("cartpole-swingup"))
     env.close()
     model = make_model(spec=env.world_spec)
-    save_checkpoint(tmp_path / "model", model, {"Open loop on held-out episodes": {"horizon_frames": 3.0}}, half=False)
+    save_checkpoint(tmp_path / "model", model, {"Open loop on held-out episodes": {"horizon_frames": 3.0}}, bits=32)
     assert loop._horizon(load_checkpoint(tmp_path / "model")) == 3.0
     assert command(*SMALL, "rounds=1", f"checkpoint={tmp_path / 'model'}", f"out={tmp_path / 'run'}") == 2
     assert "size of the frames" in capsys.readouterr().err  # the world asked for has smaller ones than the model

@@ -238,7 +238,7 @@ def test_text_decides_what_is_made() -> None:
     config = replace(CONFIGS["flow"], joint=1.0, text=WordsConfig(size=16, alone=1.0, words=["dark", "light"]))  # type: ignore[type-var]
     core = type(core_of())(config, LAYOUT, 5, 0, untrained("flow").path)  # type: ignore[arg-type]
     draw, optimizer = rng(1), torch.optim.Adam(core.parameters(), 4e-3)
-    for _ in range(60):
+    for _ in range(150):
         light = torch.randint(2, (24,), generator=draw)
         clips = (light[:, None, None, None] * 2.0 - 1.0).expand(24, 3, LAYOUT.tokens, LAYOUT.width)
         words = [("dark", "light")[number] for number in light.tolist()]
@@ -344,7 +344,7 @@ def _listening(read: list[Sequence[str]], forward: Callable[..., torch.Tensor]) 
 
 def test_the_vocabulary_travels_with_the_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = model_of()
-    save_checkpoint(tmp_path / "told", model, {}, half=False)
+    save_checkpoint(tmp_path / "told", model, {}, bits=32)
     wish = Wish(SPEC.frame, frames=4, text="the pusher moves left")
     film = generate(model, find_verb("text-to-video"), wish, passes=1).film
     monkeypatch.setattr("videosim.model_config.vocabulary", lambda: ["another", "grammar"])
@@ -389,7 +389,7 @@ def test_verbs_of_text(kind: str) -> None:
 
 
 def test_the_command_makes_a_film_of_a_text(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path / "told", model_of(), {}, half=False)
+    save_checkpoint(tmp_path / "told", model_of(), {}, bits=32)
     asked = {"checkpoint": tmp_path / "told", "frames": 4, "passes": 1, "text": "'the pusher moves left'"}
     assert run(tmp_path / "out", verb="text-to-video", guidance=1.5, **asked) == 0
     found = result(tmp_path / "out")
@@ -412,8 +412,8 @@ def test_the_command_makes_a_film_of_a_text(tmp_path: Path) -> None:
 def test_bad_text_leaves_nothing(
     asked: dict[str, Any], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    save_checkpoint(tmp_path / "told", model_of(), {}, half=False)
-    save_checkpoint(tmp_path / "wordless", model_of(text=NoTextConfig()), {}, half=False)
+    save_checkpoint(tmp_path / "told", model_of(), {}, bits=32)
+    save_checkpoint(tmp_path / "wordless", model_of(text=NoTextConfig()), {}, bits=32)
     name = asked.get("checkpoint", "told")
     where = name if name == "push" else tmp_path / name
     assert run(tmp_path / "out", **{**asked, "checkpoint": where}) == 2

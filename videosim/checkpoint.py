@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from videosim.embodiments import Embodiment
 from videosim.errors import VideoSimError
 from videosim.model_config import ModelConfig, from_dict, to_dict
+from videosim.rounding import restored, rounded
 from videosim.run import write_atomically
 from videosim.types import WorldSpec
 from videosim.world_model import Contexts, WorldModel
@@ -35,19 +36,16 @@ def bundled() -> list[str]:
     return sorted(p.parent.name for p in ASSETS.glob("*/config.json"))
 
 
-def save_checkpoint(folder: Path | str, model: WorldModel, card: dict[str, Any], half: bool = True) -> None:
+def save_checkpoint(folder: Path | str, model: WorldModel, card: dict[str, Any], bits: int = 16) -> None:
     """Write ``model`` to ``folder``, replacing what is there only when everything is on disk.
 
-    ``half`` stores the weights as float16 (they are loaded as float32): half the size, measured to change nothing.
+    ``bits`` of a stored weight: 32, 16 or 8 (``rounding``); it is loaded as float32.
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Weights are rounded; scales, limits and clips' physics are not: a reset must be exact, and a cosine at most 1.
     exact = {name for name, _ in model.named_buffers()}
-    tensors = {
-        name: (value.half() if half and name not in exact else value).contiguous()
-        for name, value in model.state_dict().items()
-    }
+    tensors = rounded(model.state_dict(), bits, exact)
     config = {
         "format": FORMAT,
         "model": to_dict(model.config),
@@ -61,7 +59,7 @@ def save_checkpoint(folder: Path | str, model: WorldModel, card: dict[str, Any],
         (staging / "README.md").write_text(_card_text(model, card))
         save_file(tensors, staging / "model.safetensors")
         if model.contexts is not None:
-            clips = vars(model.contexts) | ({"latents": model.contexts.latents.half()} if half else {})
+            clips = vars(model.contexts) | ({"latents": model.contexts.latents.half()} if bits < 32 else {})
             save_file({k: v.contiguous() for k, v in clips.items()}, staging / "contexts.safetensors")
         staging.chmod(0o755)
         if folder.exists():
@@ -136,7 +134,7 @@ def load_checkpoint(name: str | Path, device: str = "cpu") -> WorldModel:
     """
     folder = find_checkpoint(name)
     config = _read_config(folder)
-    tensors = {k: v.float() for k, v in _read_tensors(folder / "model.safetensors").items()}
+    tensors = restored(_read_tensors(folder / "model.safetensors"))
     if not all(bool(torch.isfinite(v).all()) for v in tensors.values()):
         raise VideoSimError(f"{folder}/model.safetensors holds NaN or infinity; train the model again or restore it")
     with torch.device("meta"):  # shapes only: settings that do not fit the file must not make us allocate anything

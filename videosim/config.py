@@ -59,7 +59,7 @@ class TrainConfig:
     filter_steps: int = 3000
     filter_rate: float = 2e-3  # peak learning rate
     filter_batch: int = 64  # windows
-    course_steps: int = 6000
+    course_steps: int = 4500
     course_rate: float = 1e-3  # peak learning rate
     course_batch: int = 64  # windows
     painter_steps: int = 2500
@@ -79,6 +79,7 @@ class TrainConfig:
     contexts: int = 512  # start clips that travel with the checkpoint, from anywhere in the data
     task_contexts: int = 256  # and from the beginnings of episodes that began as the task does
     context_frames: int = 5  # frames of a start clip
+    bits: int = 16  # of a stored weight: 32, 16, or 8 in what only shows the picture
 
 
 # --- collecting episodes ---------------------------------------------------------------------------------------------

@@ -23,7 +23,8 @@ from videosim.transformer import Left, SpaceTimeTransformer, View
 from videosim.whole_clips import ends, heard, nearest
 
 LEVEL_WAVES = 8  # numbers that describe a level
-LAYERS, HEADS, PASSES = 4, 4, 32
+LAYERS, HEADS, FINEST = 4, 4, 32
+PASSES = 2  # more of them make up more, and every moment trembles by itself
 
 
 class Beside(nn.Module):
@@ -49,7 +50,7 @@ class Course(nn.Module):
     def __init__(self, config: SpaceTimeConfig, sensors: int, action_width: int) -> None:
         super().__init__()
         width = config.course
-        self.path = FlowPath(FlowConfig(finest=PASSES), sensors)
+        self.path = FlowPath(FlowConfig(finest=FINEST), sensors)
         self.into = nn.Linear(2 * sensors + 1 + LEVEL_WAVES, width)
         self.size = nn.Embedding(self.path.sizes, width)
         self.action = nn.Linear(action_width, width)

@@ -28,6 +28,8 @@ class _OfAnotherSize(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         raise VideoSimError("in another size than that of its training a model makes whole clips, no frame by frame")
 
+    read = correct = forward
+
 
 def resized(model: WorldModel, frame: FrameSpec) -> WorldModel:
     """``model`` for pictures of size ``frame``, of the same weights: who trains one trains both. Itself where that is

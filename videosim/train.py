@@ -37,6 +37,7 @@ from videosim.losses import outcome_loss, scaled_sensors, shown_tokens
 from videosim.missing import as_input
 from videosim.painting import train_painter
 from videosim.processes import assembled
+from videosim.rounding import rounded
 from videosim.run import Run, write_atomically
 from videosim.telling import check_told
 from videosim.training_card import training_card
@@ -51,6 +52,7 @@ def main(cfg: TrainConfig, run: Run) -> None:
     """Train a model from the store ``cfg.data``, or from several, and write it to ``<run folder>/checkpoint``."""
     if cfg.threads:
         torch.set_num_threads(cfg.threads)
+    rounded({}, cfg.bits)  # a wrong number is said before the training, not after it
     folders = [cfg.data] if isinstance(cfg.data, str) else list(cfg.data)
     if not all(folders) or not folders:
         raise VideoSimError("there is nothing to train on; give data=FOLDER of a store that `videosim collect` made")
@@ -88,7 +90,7 @@ def main(cfg: TrainConfig, run: Run) -> None:
         run.table(body.titled("Open loop on held-out episodes"), ["what", "value"], rows)
     model.contexts = start_clips([own for own, _ in sides], cfg)
     card = training_card(model, cfg, stores, sides, gates, scores, seconds)
-    save_checkpoint(run.folder / "checkpoint", model, card)
+    save_checkpoint(run.folder / "checkpoint", model, card, cfg.bits)
     cache.clear()
 
 
