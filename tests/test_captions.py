@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from videosim.captions import CAPTIONERS, captioner_of, vocabulary
+from videosim.captions import CAPTIONERS, captioner_of, told_of, vocabulary
 from videosim.captions import push as captions
 from videosim.captions.captioner import DETAILS, HEADINGS, Columns, Facts
 from videosim.captions.push import MOVED_M
@@ -293,3 +293,12 @@ def test_a_world_is_known_by_its_sensors() -> None:
         found = captioner_of((*captioner.sensors[::-1], "another"))
         assert found is not None and found.name == name
     assert captioner_of(("x", "v")) is None and captioner_of(()) is None
+
+
+def test_a_text_says_whose_it_is() -> None:
+    bodies = [captioner.sensors for captioner in CAPTIONERS.values()]
+    for number, captioner in enumerate(CAPTIONERS.values()):
+        for facts in captioner.asks:
+            assert told_of(captioner.write(facts, 2), bodies) == number
+    assert told_of("zebras", bodies) is None and told_of("", bodies) is None
+    assert told_of("a cheetah", []) is None and told_of("a cheetah", [("x",)]) is None

@@ -24,7 +24,7 @@ from videosim.whole_clips import ends, heard, nearest
 
 LEVEL_WAVES = 8  # numbers that describe a level
 LAYERS, HEADS, FINEST = 4, 4, 32
-PASSES = 2  # more of them make up more, and every moment trembles by itself
+PASSES, FROM_NOTHING = 2, 16  # more of them make up more, and where something is known every moment trembles
 
 
 class Beside(nn.Module):
@@ -106,17 +106,14 @@ class Course(nn.Module):
         self,
         given: Tensor,
         known: Tensor,
-        actions: Tensor | None,
+        actions: Tensor,
         rngs: Sequence[torch.Generator],
         texts: Sequence[str] | None = None,
         guidance: float = 0.0,
     ) -> Tensor:
         """States of all frames of clips ``(B, T, S)``; those that are ``known``, 1 or 0, ``(B, T)``, stay as they are
-        ``given``. actions: tokens ``(B, T-1, W)``; None: not even whose they are, the text says it all. guidance: how
-        far from what would be without the text."""
+        ``given``. guidance: how far from what would be without the text."""
         states, kept = given[:, :, None], known[..., None]
-        if actions is None:
-            actions = self.beginning.expand(len(given), given.shape[1] - 1, -1)
         told = self._predict(states, kept, actions, texts)
         predict = told
         if guidance and any(texts or ()):
@@ -126,4 +123,5 @@ class Course(nn.Module):
                 without, towards = untold(x, level, size, rows), told(x, level, size, rows)
                 return torch.lerp(without, towards, 1.0 + guidance)
 
-        return self.path.sample(predict, states, kept, rngs, PASSES)[:, :, 0]
+        passes = PASSES if bool(known.any()) else FROM_NOTHING
+        return self.path.sample(predict, states, kept, rngs, passes)[:, :, 0]

@@ -32,12 +32,9 @@ def storyline(
             states[:, t] = core.moved(states[:, t - 1], actions[:, t - 1])
         return states
     assert isinstance(core.course, Course)
-    tokens: Tensor | None = unsteered if actions is None else actions
-    if actions is None and last < 0 and any(texts or ()):
-        tokens = None  # whose they are the words decide
-    return core.bounded(
-        core.course.generate(states, read.float().expand(len(states), -1), tokens, rngs, texts, guidance)
-    )
+    tokens = unsteered if actions is None else actions
+    kept = read.float().expand(len(states), -1)
+    return core.bounded(core.course.generate(states, kept, tokens, rngs, texts, guidance))
 
 
 def watched(core: Dynamics, given: Tensor, known: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:

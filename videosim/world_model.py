@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from videosim.actions import ActionTokens
+from videosim.captions import told_of
 from videosim.dynamics import State, build_dynamics
 from videosim.embodiments import Embodiment, number_of
 from videosim.errors import VideoSimError
@@ -245,17 +246,23 @@ class WorldModel(nn.Module):
             raise VideoSimError(f"the {self.config.dynamics.kind} core makes one frame after another, no whole clips")
         tokens = None if actions is None else self.action_tokens(actions, self.body)
         words_alone = any(texts or ()) and not bool(kept.any())  # they decide whose states they tell of
-        stated = self.has_sensors or words_alone
-        unsteered = self._unsteered(len(given), given.shape[1] - 1) if stated else None
+        bodies = [self.body] * len(given)
+        if words_alone:
+            sensors = [body.sensors for body in self.embodiments]
+            about = [told_of(text, sensors) for text in texts or ()]
+            bodies = [own if told is None else told for own, told in zip(bodies, about, strict=True)]
+        stated = all(self.embodiments[body].sensors for body in bodies)
+        unsteered = self._unsteered(len(given), given.shape[1] - 1, bodies) if stated else None
         made = self.dynamics.generate(
             self._scaled(given), kept, tokens, rngs, passes, texts, guidance, unsteered, self._looks()
         )
         return made * self.latent_std + self.latent_mean
 
-    def _unsteered(self, rows: int, steps: int) -> Tensor:
-        """Tokens ``(rows, steps, W)`` of actions of the present body that nobody knows."""
+    def _unsteered(self, rows: int, steps: int, bodies: Sequence[int] | None = None) -> Tensor:
+        """Tokens ``(rows, steps, W)`` of actions that nobody knows, of the present body or of one for each row."""
         untold = torch.zeros(rows, steps, self.spec.action.size, device=self.device)
-        return self.action_tokens(untold, self.body, torch.zeros_like(untold[..., 0]).bool())
+        body = torch.tensor(bodies or [self.body] * rows, device=self.device)[:, None].expand(rows, steps)
+        return self.action_tokens(untold, body, torch.zeros_like(untold[..., 0]).bool())
 
     def _looks(self) -> tuple[Tensor, Tensor] | None:
         """Standardised sensors ``(n, S)``, 0 where a body has none, and latents ``(n, N, D)`` of the start clips."""

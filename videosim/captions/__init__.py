@@ -7,6 +7,8 @@ told whether a film that was made from a text shows what was asked for.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from videosim.captions.captioner import Captioner
 from videosim.captions.cartpole import CARTPOLE
 from videosim.captions.cheetah import CHEETAH
@@ -25,5 +27,13 @@ def captioner_of(sensors: tuple[str, ...]) -> Captioner | None:
 
 def vocabulary() -> list[str]:
     """Every word of every caption, in order of the alphabet."""
-    texts = [text for entry in CAPTIONERS.values() for text in (entry.glue, *sum(entry.facts.values(), ()))]
-    return sorted({word for text in texts for word in words_of(text)})
+    return sorted(set().union(*(entry.words() for entry in CAPTIONERS.values())))
+
+
+def told_of(text: str, bodies: Sequence[tuple[str, ...]]) -> int | None:
+    """Which of ``bodies``, each given by the sensors it has, a text is about: the one whose captions have most of its
+    words; None where it is not one alone."""
+    captioners = [captioner_of(sensors) for sensors in bodies]
+    known = [sum(word in own.words() for word in words_of(text)) if own else 0 for own in captioners]
+    most = max(known, default=0)
+    return known.index(most) if most and known.count(most) == 1 else None

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from videosim.captions.words import words_of
+
 Columns = Mapping[str, np.ndarray]  # sensors by name, each float (T,) in its unit
 Facts = dict[str, str]  # kind of fact -> what holds of the clip
 
@@ -41,6 +43,11 @@ class Captioner:
     read: Callable[[Columns, float], Facts]
     write: Callable[[Facts, int], str]
     asks: tuple[Facts, ...] = ()
+
+    def words(self) -> set[str]:
+        """All that its captions are made of."""
+        texts = (self.glue, *sum(self.facts.values(), ()))
+        return {word for text in texts for word in words_of(text)}
 
     def caption(self, columns: Columns, dt_s: float, detail: int) -> str:
         """The clip in words; "" where a sensor is not known (NaN)."""
