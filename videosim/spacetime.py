@@ -233,7 +233,8 @@ class SpaceTimeDynamics(Dynamics):
         texts: Sequence[str] | None = None,
         guidance: float | None = None,
         unsteered: Tensor | None = None,
-        looks: tuple[Tensor, Tensor] | None = None,
+        felt: Tensor | None = None,
+        looks: Tensor | None = None,
     ) -> Tensor:
         """All frames of clips ``(B, T, N, D)`` at once, each looking at all: ``kept`` ``(B, T, N)`` says how much of
         which token of ``given`` stays (``Path.sample``), whether that is the beginning, both ends or a region.
@@ -241,9 +242,9 @@ class SpaceTimeDynamics(Dynamics):
         actions: tokens ``(B, T-1, W)`` between the frames; None: whatever may have been done. texts: one a row, "" or
         None: nothing is said. guidance: in place of the settings'. unsteered: tokens ``(B, T-1, W)`` that tell whose
         actions are not known; with them the physical state is made first (``Course``), unless frames are known in part.
-        The pictures look as the known ones do, or, where none is, as that of ``looks``, states ``(n, S)`` and latents
-        ``(n, N, D)``, whose state is nearest. A clip of one frame is an image. Raises VideoSimError where the model has
-        not been trained on whole clips, or on text.
+        ``felt`` ``(B, S)``, 1 or 0: the sensors that each has; None: all. The pictures look as the known ones do, or,
+        where none is, as ``looks`` ``(B, N, D)``. A clip of one frame is an image. Raises VideoSimError where the model
+        has not been trained on whole clips, or on text.
         """
         if not self.config.joint:
             raise VideoSimError("this model makes one frame after another only; train it with model.dynamics.joint=1")
@@ -264,7 +265,8 @@ class SpaceTimeDynamics(Dynamics):
             elif looks is None:
                 shown = torch.zeros_like(given[:, 0])
             else:
-                shown = looks[1][torch.cdist(states[:, 0], looks[0]).argmin(1)]
+                shown = looks
+            states = states if felt is None else states * felt[:, None]
             around = around.beginning(self._painted(states, shown))
         return self.path.sample(self._guided(around, nothing, weight), given, kept, rngs, steps)
 

@@ -254,7 +254,16 @@ class WorldModel(nn.Module):
         stated = all(self.embodiments[body].sensors for body in bodies)
         unsteered = self._unsteered(len(given), given.shape[1] - 1, bodies) if stated else None
         made = self.dynamics.generate(
-            self._scaled(given), kept, tokens, rngs, passes, texts, guidance, unsteered, self._looks()
+            self._scaled(given),
+            kept,
+            tokens,
+            rngs,
+            passes,
+            texts,
+            guidance,
+            unsteered,
+            self.measured[bodies].float(),
+            self._looks(bodies),
         )
         return made * self.latent_std + self.latent_mean
 
@@ -264,13 +273,13 @@ class WorldModel(nn.Module):
         body = torch.tensor(bodies or [self.body] * rows, device=self.device)[:, None].expand(rows, steps)
         return self.action_tokens(untold, body, torch.zeros_like(untold[..., 0]).bool())
 
-    def _looks(self) -> tuple[Tensor, Tensor] | None:
-        """Standardised sensors ``(n, S)``, 0 where a body has none, and latents ``(n, N, D)`` of the start clips."""
-        if self.contexts is None:
+    def _looks(self, bodies: Sequence[int]) -> Tensor | None:
+        """Standardised latents ``(B, N, D)`` of a start clip of each of ``bodies``, where all have one."""
+        clips = self.contexts
+        if clips is None or not all((clips.embodiment == body).any() for body in bodies):
             return None
-        states = (self.contexts.sensors.to(self.device) - self.sensor_mean) / self.sensor_std
-        states = states * self.measured[self.contexts.embodiment.to(self.device)]
-        return states, self._scaled(self.contexts.latents[:, -1].to(self.device))
+        first = [int((clips.embodiment == body).nonzero()[0]) for body in bodies]
+        return self._scaled(clips.latents[first, -1].to(self.device))
 
     @torch.no_grad()
     def watch(self, latents: Tensor) -> Tensor:
