@@ -114,11 +114,13 @@ def test_stepping_is_the_pass_of_training_on_a_grid_with_edges() -> None:
     core = build_dynamics(config, LatentLayout(3, 5, 1, 3), 5, SENSORS).eval()
     assert isinstance(core, SpaceTimeDynamics)
     latents, actions = torch.randn(2, 10, 16, 3), torch.randn(2, 9, 5)
-    out = core.loss(latents, actions, torch.zeros(2, 10, SENSORS), torch.ones(2, 9).bool(), torch.Generator())
-    state = core.start(latents[:, :1], actions[:, :0])
+    states = [core.start(latents[:, :1], actions[:, :0])]
     for t in range(9):
+        states.append(core.observe(states[-1], actions[:, t], latents[:, t + 1]))
+    read = torch.stack([core.sensors(state) for state in states], 1)
+    out = core.loss(latents, actions, read, torch.ones(2, 9).bool(), torch.Generator())
+    for t, state in enumerate(states):
         torch.testing.assert_close(core.features(state), out.features[:, t], atol=1e-5, rtol=1e-5)
-        state = core.observe(state, actions[:, t], latents[:, t + 1])
 
 
 @pytest.mark.parametrize(("wrong", "says"), [({"attention": "full"}, "frame, windows"), ({"span": 0}, "from 1")])
