@@ -73,7 +73,8 @@ def test_of_frames_known_in_part_no_state_is_read(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(spacetime, "storyline", lambda *told: pytest.fail("states of frames that nobody knows"))
     kept = torch.ones_like(latents[..., 0])
     kept[..., :2] = 0.0
-    core.generate(latents, kept, None, [rng(), rng()], 2, unsteered=torch.zeros(2, 5, ACTION))
+    made = core.generate(latents, kept, None, [rng(), rng()], 2, unsteered=torch.zeros(2, 5, ACTION))
+    assert torch.equal(made[..., 2:, :], latents[..., 2:, :])
 
 
 @torch.no_grad()

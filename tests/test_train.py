@@ -14,7 +14,7 @@ import torch
 from sum_world import GAIN, MODEL, SIZE, SPEC, episode, picture
 
 from videosim import fit as fitting
-from videosim import gate, losses, painting, train
+from videosim import gate, losses, train
 from videosim.checkpoint import load_checkpoint
 from videosim.config import TrainConfig
 from videosim.corpus import Corpus
@@ -190,7 +190,7 @@ def interrupt(patch: pytest.MonkeyPatch, stage: str, stop: int) -> None:
 
         return fit(name, module, stopping, *rest, **more)
 
-    for module in (train, painting):
+    for module in (train, fitting):
         patch.setattr(module, "fit", interrupted)
 
 

@@ -12,7 +12,7 @@ from videosim.config import TrainConfig
 from videosim.corpus import Corpus
 from videosim.course import Course
 from videosim.crew import ALONE, Crew
-from videosim.fit import Schedule, fit
+from videosim.fit import Schedule, settle
 from videosim.losses import scaled_sensors
 from videosim.run import Run
 from videosim.telling import telling
@@ -27,10 +27,8 @@ def train_course(model: WorldModel, cfg: TrainConfig, train: Sequence[Corpus], r
     course = model.dynamics.course
     if not isinstance(course, Course) or not train:
         return 0.0
-    starts, counts = (
-        [corpus.training_starts(cfg.window) for corpus in train],
-        mixture.shares(cfg.course_batch, len(train)),
-    )
+    starts = [corpus.training_starts(cfg.window) for corpus in train]
+    counts = mixture.shares(cfg.course_batch, len(train))
 
     def loss(step: int, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         length = int(torch.randint(1, cfg.window + 1, (), generator=rng))
@@ -41,8 +39,4 @@ def train_course(model: WorldModel, cfg: TrainConfig, train: Sequence[Corpus], r
         total = course.loss(scaled_sensors(model, batch), tokens, batch["valid"], rng, telling(model, batch))
         return total, {"course": float(total.detach())}
 
-    with run.progress(cfg.course_steps, "course", "steps") as bar:
-        schedule = Schedule(cfg.course_steps, cfg.course_rate)
-        seconds = fit("course", course, loss, schedule, run.folder, cfg.seed, bar, crew=crew)
-    course.requires_grad_(False)
-    return seconds
+    return settle("course", course, loss, Schedule(cfg.course_steps, cfg.course_rate), run, cfg.seed, crew)

@@ -17,7 +17,7 @@ from videosim.dynamics import Telling
 from videosim.flow import FlowPath
 from videosim.missing import as_input
 from videosim.model_config import FlowConfig, SpaceTimeConfig
-from videosim.paths import Predict
+from videosim.paths import Predict, guided
 from videosim.text import build_text
 from videosim.transformer import Left, SpaceTimeTransformer, View
 from videosim.whole_clips import ends, heard, nearest
@@ -114,14 +114,8 @@ class Course(nn.Module):
         """States of all frames of clips ``(B, T, S)``; those that are ``known``, 1 or 0, ``(B, T)``, stay as they are
         ``given``. guidance: how far from what would be without the text."""
         states, kept = given[:, :, None], known[..., None]
-        told = self._predict(states, kept, actions, texts)
-        predict = told
+        predict = self._predict(states, kept, actions, texts)
         if guidance and any(texts or ()):
-            untold = self._predict(states, kept, actions, None)
-
-            def predict(x: Tensor, level: Tensor, size: Tensor, rows: Tensor | None = None) -> Tensor:
-                without, towards = untold(x, level, size, rows), told(x, level, size, rows)
-                return torch.lerp(without, towards, 1.0 + guidance)
-
+            predict = guided(predict, self._predict(states, kept, actions, None), guidance)
         passes = PASSES if bool(known.any()) else FROM_NOTHING
         return self.path.sample(predict, states, kept, rngs, passes)[:, :, 0]

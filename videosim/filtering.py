@@ -11,7 +11,7 @@ from videosim import mixture
 from videosim.config import TrainConfig
 from videosim.corpus import Corpus
 from videosim.crew import ALONE, Crew
-from videosim.fit import Schedule, fit
+from videosim.fit import Schedule, settle
 from videosim.losses import scaled_sensors, shown_tokens
 from videosim.run import Run
 from videosim.world_model import WorldModel
@@ -37,8 +37,4 @@ def train_filter(model: WorldModel, cfg: TrainConfig, train: Sequence[Corpus], r
         total = own.loss(latents, tokens, scaled_sensors(model, batch), batch["valid"], core.moved)
         return total, {"filter": float(total.detach())}
 
-    with run.progress(cfg.filter_steps, "filter", "steps") as bar:
-        schedule = Schedule(cfg.filter_steps, cfg.filter_rate)
-        seconds = fit("filter", own, loss, schedule, run.folder, cfg.seed, bar, crew=crew)
-    own.requires_grad_(False)
-    return seconds
+    return settle("filter", own, loss, Schedule(cfg.filter_steps, cfg.filter_rate), run, cfg.seed, crew)

@@ -22,7 +22,7 @@ from torch.utils.tensorboard import SummaryWriter
 from videosim import states
 from videosim.crew import ALONE, Crew, Loss
 from videosim.errors import VideoSimError
-from videosim.run import Bar
+from videosim.run import Bar, Run
 
 WARMUP = 100
 SAVE_EVERY_S = 60.0
@@ -60,6 +60,16 @@ class Log:
             csv.writer(file).writerows([[step, name, f"{value:.6g}"] for name, value in values.items()])
         for name, value in values.items():
             self.board.add_scalar(f"{self.stage}/{name}", value, step)
+
+
+def settle(
+    stage: str, module: nn.Module, loss: Loss, schedule: Schedule, run: Run, seed: int, crew: Crew = ALONE
+) -> float:
+    """``fit`` in the folder and under the progress bar of ``run``; ``module`` stays as it is from then on."""
+    with run.progress(schedule.steps, stage, "steps") as bar:
+        seconds = fit(stage, module, loss, schedule, run.folder, seed, bar, crew=crew)
+    module.requires_grad_(False)
+    return seconds
 
 
 def fit(

@@ -13,7 +13,7 @@ from videosim import mixture
 from videosim.config import TrainConfig
 from videosim.corpus import Corpus
 from videosim.crew import ALONE, Crew
-from videosim.fit import Schedule, fit
+from videosim.fit import Schedule, settle
 from videosim.missing import as_input
 from videosim.run import Run
 from videosim.world_model import WorldModel
@@ -38,11 +38,7 @@ def train_painter(model: WorldModel, cfg: TrainConfig, train: Sequence[Corpus], 
         total = (painter(sensors, seen) - latents).square().mean()
         return total, {"painted": float(total.detach())}
 
-    with run.progress(cfg.painter_steps, "painter", "steps") as bar:
-        schedule = Schedule(cfg.painter_steps, cfg.painter_rate)
-        seconds = fit("painter", painter, loss, schedule, run.folder, cfg.seed, bar, crew=crew)
-    painter.requires_grad_(False)
-    return seconds
+    return settle("painter", painter, loss, Schedule(cfg.painter_steps, cfg.painter_rate), run, cfg.seed, crew)
 
 
 def _moments(corpus: Corpus, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

@@ -56,6 +56,16 @@ class Path(ABC):
         between its coarse features stay (SDEdit, Meng et al. 2022, section 3)."""
 
 
+def guided(told: Predict, untold: Predict, weight: float) -> Predict:
+    """``told``, moved away from what is answered ``untold`` (classifier-free guidance, Ho & Salimans 2022, eq. 6)."""
+
+    def predict(latents: Tensor, level: Tensor, size: Tensor, rows: Tensor | None = None) -> Tensor:
+        without, towards = untold(latents, level, size, rows), told(latents, level, size, rows)
+        return torch.lerp(without, towards, 1.0 + weight)
+
+    return predict
+
+
 def normal(rngs: Sequence[torch.Generator], shape: Sequence[int], device: torch.device) -> Tensor:
     """Standard normal numbers ``(B, *shape)``, each row from its own generator."""
     return torch.stack([torch.randn(tuple(shape), generator=rng) for rng in rngs]).to(device)

@@ -30,7 +30,7 @@ from videosim.missing import as_input
 from videosim.model_config import SpaceTimeConfig
 from videosim.painter import Painter
 from videosim.patches import Patches
-from videosim.paths import Path, Predict
+from videosim.paths import Path, Predict, guided
 from videosim.storyline import storyline
 from videosim.text import TextEncoder, build_text
 from videosim.transformer import Past, SpaceTimeTransformer, causal
@@ -123,13 +123,7 @@ class SpaceTimeDynamics(Dynamics):
         told, weight = self._predict(around), self.config.guidance if guidance is None else guidance
         if not weight:
             return told
-        untold = self._predict(replace(around, led=nothing.expand_as(around.led)))
-
-        def predict(latents: Tensor, level: Tensor, size: Tensor, rows: Tensor | None = None) -> Tensor:
-            without, towards = untold(latents, level, size, rows), told(latents, level, size, rows)
-            return torch.lerp(without, towards, 1.0 + weight)
-
-        return predict
+        return guided(told, self._predict(replace(around, led=nothing.expand_as(around.led))), weight)
 
     # --- the filter and the dream ------------------------------------------------------------------------------------
 

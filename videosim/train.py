@@ -28,7 +28,7 @@ from videosim.data.store import EpisodeStore
 from videosim.embodiments import Embodiment, joined
 from videosim.errors import VideoSimError
 from videosim.filtering import train_filter
-from videosim.fit import Schedule, fit
+from videosim.fit import Schedule, fit, settle
 from videosim.gate import tokenizer_gate
 from videosim.held_out import open_loop_scores
 from videosim.latent_cache import LatentCache
@@ -249,11 +249,7 @@ def train_transition(
         )
         return moved + reward + ended, {"moved": float(moved.detach()), "reward": float(reward.detach())}
 
-    with run.progress(cfg.transition_steps, "transition", "steps") as bar:
-        schedule = Schedule(cfg.transition_steps, cfg.transition_rate)
-        seconds = fit("transition", module, loss, schedule, run.folder, cfg.seed, bar, crew=crew)
-    module.requires_grad_(False)
-    return seconds
+    return settle("transition", module, loss, Schedule(cfg.transition_steps, cfg.transition_rate), run, cfg.seed, crew)
 
 
 class _Imagination(torch.nn.Module):
