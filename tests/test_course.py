@@ -95,6 +95,24 @@ def test_known_states_stay_and_seeds_decide_on_the_others() -> None:
     assert torch.equal(first[known == 1], given[known == 1])
 
 
+@torch.no_grad()
+def test_what_has_learned_nothing_makes_up_anything_that_could_be() -> None:
+    """Its states vary as those of data do, and what a body does not have stays 0."""
+    core = core_of("flow")
+    course = core.course
+    assert isinstance(course, Course)
+    course.out.weight.zero_()
+    course.tied.fill_(0.9)
+    nothing, felt = torch.zeros(400, 6, SENSORS), torch.ones(400, SENSORS)
+    felt[:, -1] = 0.0
+    rngs = [rng(n) for n in range(400)]
+    made = course.generate(nothing, nothing[..., 0], torch.zeros(400, 5, ACTION), rngs, felt=felt)
+    assert not made[..., -1].any()
+    torch.testing.assert_close(made[..., :-1].std((0, 1)), torch.ones(SENSORS - 1), atol=0.15, rtol=0.0)
+    shared = (made[:, 1:, 0] * made[:, :-1, 0]).mean() / made[..., 0].square().mean()
+    torch.testing.assert_close(shared, torch.tensor(0.9), atol=0.05, rtol=0.0)
+
+
 def test_a_course_learns_where_actions_lead() -> None:
     """The state adds the actions up: from its beginning and the actions a course knows the rest, without them not."""
     torch.manual_seed(0)

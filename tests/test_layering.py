@@ -40,6 +40,7 @@ LAYERS = [
         "layers",
         "rounding",
         "missing",
+        "bridge",
     },
     {"transition", "filter"},
     {"footage", "outline", "presets", "sheet"},

@@ -116,7 +116,7 @@ def test_one_run_of_two_worlds_learns_several_sizes(tmp_path: Path, monkeypatch:
         sizes=[str(wide_store(tmp_path / "log-wide", LOG)), str(wide_store(tmp_path / "sum-wide"))],
         model=replace(MODEL, dynamics=dynamics),
         threads=1, tokenizer_steps=8, transition_steps=4, filter_steps=4, painter_steps=4, course_steps=4,
-        dynamics_steps=8, batch=4, tokenizer_batch=4, window=5, evaluate_every=0,
+        course_batch=8, dynamics_steps=8, batch=4, tokenizer_batch=4, window=5, evaluate_every=0,
         score_horizon=4, score_windows=4, contexts=4, task_contexts=2, context_frames=2,
     )  # fmt: skip
     with Run("train", cfg, tmp_path / "run", Console(quiet=True)) as run:

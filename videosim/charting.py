@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from videosim import mixture
+from videosim.bridge import tie
 from videosim.config import TrainConfig
 from videosim.corpus import Corpus
 from videosim.course import Course
@@ -27,6 +28,7 @@ def train_course(model: WorldModel, cfg: TrainConfig, train: Sequence[Corpus], r
     course = model.dynamics.course
     if not isinstance(course, Course) or not train:
         return 0.0
+    course.tied.copy_(tie(model.dynamics.sensor_step))
     starts = [corpus.training_starts(cfg.window) for corpus in train]
     counts = mixture.shares(cfg.course_batch, len(train))
 

@@ -59,9 +59,9 @@ class TrainConfig:
     filter_steps: int = 3000
     filter_rate: float = 2e-3  # peak learning rate
     filter_batch: int = 64  # windows
-    course_steps: int = 4500
-    course_rate: float = 1e-3  # peak learning rate
-    course_batch: int = 64  # windows
+    course_steps: int = 6000
+    course_rate: float = 2e-3  # peak learning rate
+    course_batch: int = 192  # windows
     painter_steps: int = 2500
     painter_rate: float = 3e-3  # peak learning rate
     painter_batch: int = 256  # frames

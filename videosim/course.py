@@ -13,18 +13,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from videosim.bridge import Bridge, wander
 from videosim.dynamics import Telling
 from videosim.flow import FlowPath
 from videosim.missing import as_input
 from videosim.model_config import FlowConfig, SpaceTimeConfig
-from videosim.paths import Predict, guided
+from videosim.paths import Predict, guided, normal
 from videosim.text import build_text
 from videosim.transformer import Left, SpaceTimeTransformer, View
-from videosim.whole_clips import ends, heard, nearest
+from videosim.whole_clips import ends, heard
 
 LEVEL_WAVES = 8  # numbers that describe a level
 LAYERS, HEADS, FINEST = 4, 4, 32
-PASSES, FROM_NOTHING = 2, 16  # more of them make up more, and where something is known every moment trembles
+PASSES = 16
+
+
+def _variance(level: Tensor) -> Tensor:
+    """Of what lies at a ``level`` between independent numbers of variance 1."""
+    return level.square() + (1.0 - level).square()
+
+
+def _weight(level: Tensor) -> Tensor:
+    """By which the errors of the network's own numbers, not of what is made of them, count the same at all levels."""
+    return _variance(level) / (1.0 - level).clamp(min=1.0 / FINEST).square()
 
 
 class Beside(nn.Module):
@@ -45,14 +56,14 @@ class Beside(nn.Module):
 class Course(nn.Module):
     """``width``: numbers of a token. Actions that are not known are tokens of none (``ActionTokens``)."""
 
+    tied: Tensor
     waves: Tensor
 
     def __init__(self, config: SpaceTimeConfig, sensors: int, action_width: int) -> None:
         super().__init__()
         width = config.course
-        self.path = FlowPath(FlowConfig(finest=FINEST), sensors)
+        self.path = FlowPath(FlowConfig(finest=FINEST, shortcut=0.0), sensors)
         self.into = nn.Linear(2 * sensors + 1 + LEVEL_WAVES, width)
-        self.size = nn.Embedding(self.path.sizes, width)
         self.action = nn.Linear(action_width, width)
         self.beginning = nn.Parameter(torch.zeros(action_width))  # led to the first frame
         self.text = build_text(config.text, width)
@@ -60,28 +71,35 @@ class Course(nn.Module):
         self.out = nn.Linear(width, self.path.outputs)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
+        self.register_buffer("tied", torch.zeros(sensors))  # set from the data before training
         self.register_buffer("waves", torch.pi * torch.arange(1, LEVEL_WAVES + 1), persistent=False)
 
-    def _predict(self, given: Tensor, known: Tensor, actions: Tensor, texts: Sequence[str] | None) -> Predict:
-        before, shown = nearest(given, known)
-        first = self.beginning.expand(len(given), 1, -1)
+    def _predict(self, bridge: Bridge, known: Tensor, actions: Tensor, texts: Sequence[str] | None) -> Predict:
+        """What the network answers of how far states are off what is ``known`` of them."""
+        first = self.beginning.expand(len(known), 1, -1)
         led = self.action(torch.cat([first, actions], 1))
         if self.text is not None:
-            led = led + self.text(texts or [""] * len(given))[:, None]
-        time = torch.arange(given.shape[1], dtype=torch.float32, device=given.device)
+            led = led + self.text(texts or [""] * len(known))[:, None]
+        time = torch.arange(known.shape[1], dtype=torch.float32, device=known.device)
         places = torch.stack([time, torch.zeros_like(time), torch.zeros_like(time)], -1)[None, :, None]
 
-        def predict(states: Tensor, level: Tensor, size: Tensor, rows: Tensor | None = None) -> Tensor:
-            told, near, seen = (x if rows is None else x[rows] for x in (led, before, shown))
-            # Of pure noise nothing is seen: a network of this size does not learn to look past it, and every moment
-            # would tremble by itself.
-            clear = near + level[..., None] * (states - near)
-            numbers = torch.cat([clear, near, seen[..., None], (level[..., None] * self.waves).cos()], -1)
-            tokens = self.into(numbers) + (told + self.size(size))[..., None, :]
-            tokens, _ = self.transformer(tokens, places.expand(len(tokens), -1, -1, -1))
-            return self.path.answer(self.out(tokens), clear, near, seen)
+        def predict(off: Tensor, level: Tensor, size: Tensor, rows: Tensor | None = None) -> Tensor:
+            # The best guess of whoever knows no more than the bridge; the network's own numbers are what is wrong with
+            # it, in its standard deviations (Karras et al. 2022, section 5, for this path).
+            clear = (level / _variance(level))[..., None] * off
+            states = bridge.at(clear[:, :, 0])[:, :, None]
+            tokens = self.into(torch.cat([clear, states, known, (level[..., None] * self.waves).cos()], -1))
+            tokens, _ = self.transformer(tokens + led[:, :, None], places.expand(len(tokens), -1, -1, -1))
+            answer = self.path.answer(self.out(tokens), clear, torch.zeros_like(clear), level)
+            return clear + ((1.0 - level) / _variance(level).sqrt())[..., None] * answer
 
         return predict
+
+    def _noise(self, fresh: Tensor, known: Tensor, felt: Tensor) -> Tensor:
+        """Where a course sets out from, ``(B, T, 1, S)``, of ``fresh`` normal numbers ``(B, T, S)``: off the mean as
+        anything is that goes through what is ``known``."""
+        wandered = wander(fresh, self.tied)
+        return Bridge.of(wandered, known, self.tied, felt).off(wandered)[:, :, None]
 
     def loss(
         self, sensors: Tensor, actions: Tensor, valid: Tensor, rng: torch.Generator, telling: Telling | None = None
@@ -89,17 +107,21 @@ class Course(nn.Module):
         """Mean error of clips ``(B, T+1, S)`` standardised, NaN where a body has no such sensor, under action tokens
         ``(B, T, W)``; valid bool ``(B, T)``: which transitions there are. Some first and last states are known."""
         rows, frames = sensors.shape[:2]
-        states = as_input(sensors)[:, :, None]
-        known = ends(rows, frames, rng).float()[..., None]
+        states, felt = as_input(sensors), 1.0 - sensors[:, 0].isnan().float()
+        known = ends(rows, frames, rng).float()
         texts = None
         if self.text is not None:
             texts = [""] * rows if telling is None else telling(frames, rng)
             texts, alone = heard(texts, self.text.unsaid, self.text.alone, rng)
-            known = known * ~alone
-            actions = torch.where(alone, self.beginning, actions)
-        lost = self.path.loss(self._predict(states, known, actions, texts), states, known, rng, together=True)
+            known = known * ~alone[..., 0]
+        bridge = Bridge.of(states, known, self.tied, felt)
+        noise = self._noise(torch.randn(states.shape, generator=rng), known, felt)
+        kept = known[..., None]
+        predict = self._predict(bridge, kept[..., None], actions, texts)
+        lost = self.path.loss_from(noise, predict, bridge.off(states)[:, :, None], kept, rng, _weight)
         exists = torch.cat([valid.new_ones(rows, 1), valid], 1).float()
-        return (lost * exists).sum() / exists.sum()
+        own = felt.shape[1] / felt.sum(1, keepdim=True)  # what a body does not have is right of itself
+        return (lost * own * exists).sum() / exists.sum()
 
     @torch.no_grad()
     def generate(
@@ -110,12 +132,17 @@ class Course(nn.Module):
         rngs: Sequence[torch.Generator],
         texts: Sequence[str] | None = None,
         guidance: float = 0.0,
+        felt: Tensor | None = None,
     ) -> Tensor:
         """States of all frames of clips ``(B, T, S)``; those that are ``known``, 1 or 0, ``(B, T)``, stay as they are
-        ``given``. guidance: how far from what would be without the text."""
-        states, kept = given[:, :, None], known[..., None]
-        predict = self._predict(states, kept, actions, texts)
+        ``given``. guidance: how far from what would be without the text. felt ``(B, S)``, 1 or 0: the numbers that each
+        body has; None: all."""
+        felt = torch.ones_like(given[:, 0]) if felt is None else felt
+        bridge = Bridge.of(given, known, self.tied, felt)
+        noise = self._noise(normal(rngs, given.shape[1:], given.device), known, felt)
+        kept = known[..., None]
+        predict = self._predict(bridge, kept[..., None], actions, texts)
         if guidance and any(texts or ()):
-            predict = guided(predict, self._predict(states, kept, actions, None), guidance)
-        passes = PASSES if bool(known.any()) else FROM_NOTHING
-        return self.path.sample(predict, states, kept, rngs, passes)[:, :, 0]
+            predict = guided(predict, self._predict(bridge, kept[..., None], actions, None), guidance)
+        off = self.path.sample_from(noise, predict, torch.zeros_like(noise), kept, PASSES)
+        return torch.where(kept == 1.0, given, bridge.at(off[:, :, 0]))

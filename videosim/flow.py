@@ -12,7 +12,7 @@ basics: let denoising generative models denoise", 2025, section 4), what noise h
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -29,6 +29,11 @@ def mix(noise: Tensor, data: Tensor, level: Tensor) -> Tensor:
 
 
 NEAREST = 0.1  # to the data, as a part of the way; any nearer, an error counts no more than here
+
+
+def by_what_is_left(level: Tensor) -> Tensor:
+    """Weights of 1 in the mean over levels, inverse to what is left of the way."""
+    return 1.0 / (1.0 - level).clamp(min=NEAREST) / (1.0 - math.log(NEAREST))
 
 
 class FlowPath(Path):
@@ -49,9 +54,22 @@ class FlowPath(Path):
     def loss(
         self, predict: Predict, latents: Tensor, known: Tensor, rng: torch.Generator, together: bool = False
     ) -> Tensor:
-        rows, frames = latents.shape[:2]
-        apart = 1 if together else frames
         noise = torch.randn(latents.shape, generator=rng)
+        return self.loss_from(noise, predict, latents, known, rng, by_what_is_left if together else None)
+
+    def loss_from(
+        self,
+        noise: Tensor,
+        predict: Predict,
+        latents: Tensor,
+        known: Tensor,
+        rng: torch.Generator,
+        weigh: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """``loss`` of paths that set out from ``noise``, of the shape of ``latents``. weigh: what an error counts at a
+        level, of clips whose frames go together; None: each frame goes by itself, and all count the same."""
+        rows, frames = latents.shape[:2]
+        apart = frames if weigh is None else 1
         size = torch.full((rows, apart), self.finest)
         long = torch.randperm(rows, generator=rng)[: round(self.shortcut * rows) if self.finest else 0]
         size[long] = torch.randint(self.finest, (len(long), apart), generator=rng)
@@ -66,8 +84,8 @@ class FlowPath(Path):
             with torch.no_grad():
                 target[long] = self._two_steps(predict, corrupted[long], level[long], size[long], long)
         missed = (predict(corrupted, level, size) - target).square().mean(-1) * (1.0 - known)
-        if together:
-            missed = missed / (1.0 - level).clamp(min=NEAREST) / (1.0 - math.log(NEAREST))  # 1 in the mean over levels
+        if weigh is not None:
+            missed = missed * weigh(level)
         return missed.sum(-1) / (1.0 - known).sum(-1).clamp(min=1.0)
 
     @staticmethod
@@ -83,8 +101,14 @@ class FlowPath(Path):
     def sample(
         self, predict: Predict, given: Tensor, kept: Tensor, rngs: Sequence[torch.Generator], steps: int
     ) -> Tensor:
-        x = mix(normal(rngs, given.shape[1:], given.device), given, kept)
-        size = torch.full(given.shape[:2], min(round(math.log2(steps)), self.finest), device=given.device)
+        noise = normal(rngs, given.shape[1:], given.device)
+        return self.sample_from(noise, predict, given, kept, steps)
+
+    def sample_from(self, noise: Tensor, predict: Predict, given: Tensor, kept: Tensor, steps: int) -> Tensor:
+        """``sample`` along paths that set out from ``noise``, of the shape of ``given``."""
+        x = mix(noise, given, kept)
+        taught = min(round(math.log2(steps)), self.finest) if self.shortcut else self.finest
+        size = torch.full(given.shape[:2], taught, device=given.device)
         for k in range(steps):
             end = predict(x, kept + (1.0 - kept) * (k / steps), size)
             x = torch.where(kept[..., None] < 1.0, torch.lerp(x, end, 1.0 / (steps - k)), given)

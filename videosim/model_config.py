@@ -70,7 +70,7 @@ class ReaderConfig(TextConfig):
     layers: int = 2
     heads: int = 4  # of each attention
     unsaid: float = 0.3  # share of the clips that training shows without words
-    alone: float = 0.25  # share of the others of which it shows nothing but the words
+    alone: float = 0.5  # share of the others of which it shows nothing but the words
 
 
 @dataclass

@@ -253,7 +253,7 @@ class SpaceTimeDynamics(Dynamics):
         all_or_nothing = bool((whole | (kept == 0.0).all(-1)).all())
         if self.course is not None and unsteered is not None and all_or_nothing:
             known = whole.all(0)
-            states = storyline(self, given, known, actions, unsteered, rngs, texts, weight)
+            states = storyline(self, given, known, actions, unsteered, rngs, texts, weight, felt)
             if known.any():
                 shown = given[:, int(known.float().argmax())]
             elif looks is None:
@@ -345,7 +345,7 @@ class SpaceTimeDynamics(Dynamics):
             led = torch.where(told, led, self.no_action) + self.text(texts)[:, None]
         around = Around(led, self._times(clip), *nearest(clip, known))
         if self.guess is not None:
-            outlined = (torch.rand(rows, 1, 1, generator=rng).to(clip.device) < OUTLINED) & ~alone
+            outlined = torch.rand(rows, 1, 1, generator=rng).to(clip.device) < OUTLINED
             around = around.beginning(self._imprecisely(sensors[:, :frames], latents, rng), outlined)
         lost = self.path.loss(self._predict(around), clip, known, rng, together=True)
         return _mean(lost, _exist(valid)[:, :frames])

@@ -21,6 +21,7 @@ def storyline(
     rngs: Sequence[torch.Generator],
     texts: Sequence[str] | None,
     guidance: float,
+    felt: Tensor | None = None,
 ) -> Tensor:
     """Standardised states ``(B, T, S)`` of clips whose frames ``given`` ``(B, T, N, D)`` are ``known`` bool ``(T,)``;
     the rest as for ``SpaceTimeDynamics.generate``. Where actions are told and nothing later is known they follow from
@@ -34,7 +35,7 @@ def storyline(
     assert isinstance(core.course, Course)
     tokens = unsteered if actions is None else actions
     kept = read.float().expand(len(states), -1)
-    return core.bounded(core.course.generate(states, kept, tokens, rngs, texts, guidance))
+    return core.bounded(core.course.generate(states, kept, tokens, rngs, texts, guidance, felt))
 
 
 def watched(core: Dynamics, given: Tensor, known: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
