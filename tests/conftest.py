@@ -73,6 +73,9 @@ def make_tiny_model(
             for weight in model.painter.parameters():
                 weight.mul_(4.0)
     with torch.no_grad():
+        for name, weight in model.dynamics.named_parameters():
+            if name.startswith(("guess.state", "guess.places", "guess.maps", "guess.out")):
+                weight.mul_(4.0)
         model.heads.outcome[-1].bias[1] = -20.0  # the end of the task
     physics = torch.zeros(CONTEXTS, 0, dtype=torch.float64) if physics is None else physics
     tokenizer = model.tokenizer

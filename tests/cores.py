@@ -36,6 +36,8 @@ def awaken(core: Dynamics, std: float) -> None:
         starts_small = ("latent_increment", "sensor_increment", "correction.4", "patches.out", "patches.extra_out")
         if name.startswith(starts_small) and name.endswith("weight"):
             weight.normal_(std=std)
+        if name == "course.out.weight":  # its answers are deviations of states
+            weight.normal_(std=0.1)
         if name in ("no_action", "action.weight"):
             weight.normal_()
 

@@ -21,6 +21,7 @@ from test_embodiments import WORLDS, part, settings, trained_in
 from test_generate import FRAMES, footage
 from test_generating import result, run
 
+from videosim import spacetime
 from videosim.around import Around
 from videosim.captions import CAPTIONERS, vocabulary
 from videosim.captions.captioner import DETAILS, Captioner
@@ -220,6 +221,7 @@ def test_words_alone_are_words_without_frames_and_actions(monkeypatch: pytest.Mo
         return lambda z, level, size, rows=None: z
 
     monkeypatch.setattr(core, "_predict", watch)
+    monkeypatch.setattr(spacetime, "OUTLINED", 0.0)
     core.clip_loss(
         latents, actions, unfelt(latents), torch.ones(40, 5).bool(), rng(5), lambda frames, _: ["a cheetah", ""] * 20
     )
