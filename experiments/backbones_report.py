@@ -222,6 +222,9 @@ def _plot_compute(fitted: dict[str, tuple[Law, np.ndarray, np.ndarray]], path: P
         axes.loglog(along, law.scale * along**-law.exponent.value, color=dots.get_color())
     axes.set(xlabel="training, minutes of one thread", ylabel=f"state error at step {AT}")
     if fitted:
+        minutes = np.unique(np.concatenate([compute for _, compute, _ in fitted.values()]))
+        axes.set_xticks(minutes, [f"{each:.3g}" for each in minutes])
+        axes.set_xticks([], minor=True)
         axes.legend(fontsize="small")
     _save(figure, path)
 
