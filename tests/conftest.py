@@ -73,7 +73,7 @@ def make_tiny_model(
             for weight in model.painter.parameters():
                 weight.mul_(4.0)
     with torch.no_grad():
-        for name, weight in model.dynamics.named_parameters():
+        for name, weight in model.dynamics.named_parameters():  # the same of a guess: more of it than of its looks
             if name.startswith(("guess.state", "guess.places", "guess.maps", "guess.out")):
                 weight.mul_(4.0)
         model.heads.outcome[-1].bias[1] = -20.0  # the end of the task

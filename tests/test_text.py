@@ -221,11 +221,13 @@ def test_words_alone_are_words_without_frames_and_actions(monkeypatch: pytest.Mo
         return lambda z, level, size, rows=None: z
 
     monkeypatch.setattr(core, "_predict", watch)
-    monkeypatch.setattr(spacetime, "OUTLINED", 0.0)
-    core.clip_loss(
-        latents, actions, unfelt(latents), torch.ones(40, 5).bool(), rng(5), lambda frames, _: ["a cheetah", ""] * 20
-    )
-    (around,) = seen
+    for outlined in (0.0, 1.0):
+        monkeypatch.setattr(spacetime, "OUTLINED", outlined)
+        core.clip_loss(
+            latents, actions, unfelt(latents), torch.ones(40, 5).bool(), rng(5), lambda *_: ["a cheetah", ""] * 20
+        )
+    around, painted = seen
+    assert bool(painted.shown.all())  # in use the states of a text come before its pictures
     assert core.text is not None
     said = core.no_action + core.text(["a cheetah"])
     assert not around.shown[::2].any()

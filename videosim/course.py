@@ -54,7 +54,10 @@ class Beside(nn.Module):
 
 
 class Course(nn.Module):
-    """``width``: numbers of a token. Actions that are not known are tokens of none (``ActionTokens``)."""
+    """Actions that are not known are tokens of none (``ActionTokens``).
+
+    Set from the data before training: ``tied`` ``(S,)``, what each number shares with itself a moment before (``tie``).
+    """
 
     tied: Tensor
     waves: Tensor
@@ -71,7 +74,7 @@ class Course(nn.Module):
         self.out = nn.Linear(width, self.path.outputs)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
-        self.register_buffer("tied", torch.zeros(sensors))  # set from the data before training
+        self.register_buffer("tied", torch.zeros(sensors))
         self.register_buffer("waves", torch.pi * torch.arange(1, LEVEL_WAVES + 1), persistent=False)
 
     def _predict(self, bridge: Bridge, known: Tensor, actions: Tensor, texts: Sequence[str] | None) -> Predict:
@@ -83,6 +86,7 @@ class Course(nn.Module):
         time = torch.arange(known.shape[1], dtype=torch.float32, device=known.device)
         places = torch.stack([time, torch.zeros_like(time), torch.zeros_like(time)], -1)[None, :, None]
 
+        # Neither the size of a step nor a part of the rows is ever asked for: no shortcuts are learned.
         def predict(off: Tensor, level: Tensor, size: Tensor, rows: Tensor | None = None) -> Tensor:
             # The best guess of whoever knows no more than the bridge; the network's own numbers are what is wrong with
             # it, in its standard deviations (Karras et al. 2022, section 5, for this path).
