@@ -54,6 +54,7 @@ from videosim.model_config import (
     ModelConfig,
     RecurrentConfig,
 )
+from videosim.moving import train_transition
 from videosim.painting import train_painter
 from videosim.run import Run, write_atomically
 from videosim.spacetime import SpaceTimeDynamics
@@ -180,7 +181,7 @@ class Comparison:
         model = self.tokenized(kind, seed)
 
         def first(model: WorldModel, steps: int, run: Run) -> object:
-            return train.train_transition(model, replace(cfg, transition_steps=steps), [self.train], run)
+            return train_transition(model, replace(cfg, transition_steps=steps), [self.train], run)
 
         def second(model: WorldModel, steps: int, run: Run) -> object:
             return train_filter(model, replace(cfg, filter_steps=steps), [self.train], run)

@@ -43,7 +43,9 @@ def model_of(kind: str, joint: float = 1.0) -> WorldModel:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(TINY_CORES, kind, config)
         model = make_tiny_model(kind=kind)
-    with torch.no_grad():  # as after training: unlike frames have unlike latents of unit scale
+    with torch.no_grad():  # as after training: actions move the state, unlike frames have unlike latents of unit scale
+        if model.dynamics.transition is not None:
+            model.dynamics.transition[-1].amount.weight *= 4.0  # type: ignore[union-attr,operator]
         for layer in model.tokenizer.encoder:
             if isinstance(layer, torch.nn.Conv2d):
                 layer.weight *= 4.0

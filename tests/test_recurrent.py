@@ -70,6 +70,39 @@ def test_runs_from_impossible_states_lead_back() -> None:
     assert abs(float(state[0, 0] - state[0, 1])) < 0.15 and 0.0 < float(state.mean()) < 0.4
 
 
+def learned(products: int, steps: int = 400) -> transition.Transition:
+    """A transition that was shown how the second of two discs is shoved by the first, wherever they overlap."""
+    torch.manual_seed(0)
+    mover = transition.Transition(4, 1, 64, products)
+    optimizer, rng = torch.optim.Adam(mover.parameters(), lr=3e-3), torch.Generator().manual_seed(1)
+    for _ in range(steps):
+        places, shoved = discs(256, rng)
+        optimizer.zero_grad()
+        (mover(places, torch.zeros(256, 1)) - shoved).square().mean().backward()
+        optimizer.step()
+    return mover
+
+
+def discs(count: int, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    first, second = 2 * torch.rand(2, count, 2, generator=rng) - 1
+    apart = second - first
+    reach = (0.8 - apart.norm(dim=-1, keepdim=True)).clamp(min=0)
+    return torch.cat([first, second], -1), torch.cat([torch.zeros_like(first), reach * apart], -1)
+
+
+def test_with_products_contacts_are_learnt_better_and_what_lies_still_lies_stiller() -> None:
+    places, shoved = discs(2000, torch.Generator().manual_seed(2))
+    still = shoved.abs().amax(-1) == 0
+    found = []
+    for products in (0, 16):
+        mover = learned(products)
+        with torch.no_grad():
+            off = (mover(places, torch.zeros(2000, 1)) - shoved).square()
+        found.append((float(off[~still].mean()), float(off[still].mean())))
+    (plain, drift), (quadratic, stillness) = found
+    assert quadratic < 0.2 * plain and stillness < 0.2 * drift
+
+
 def test_steps_that_do_not_exist_teach_nothing() -> None:
     core = untrained("recurrent")
     sensors, actions = torch.randn(4, 6, SENSORS), torch.randn(4, 5, ACTION)

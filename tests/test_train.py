@@ -37,7 +37,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def settings(data: Path, **changed: object) -> TrainConfig:
     base = TrainConfig(
         data=str(data), model=MODEL, held_out=0.2, threads=1, tokenizer_steps=300, tokenizer_batch=32,
-        transition_steps=200, dynamics_steps=350, dynamics_rate=3e-3, painter_steps=40, filter_steps=100,
+        transition_steps=400, dynamics_steps=350, dynamics_rate=3e-3, painter_steps=40, filter_steps=100,
         course_steps=40, course_batch=16, batch=32, window=8, evaluate_every=100, score_horizon=10, score_windows=64,
         contexts=9, task_contexts=4, context_frames=3,
     )  # fmt: skip
@@ -256,6 +256,22 @@ def test_fine_tuning_keeps_tokenizer_and_scales(run: Run, model: WorldModel, dat
             assert same, name
         elif name == "dynamics.cell.weight_hh":
             assert not same
+
+
+def test_a_transition_of_another_size_is_begun_anew_and_nothing_else(
+    run: Run, model: WorldModel, data: Path, tmp_path: Path
+) -> None:
+    other = replace(MODEL, dynamics=replace(MODEL.dynamics, products=4))
+    only = {**TINY, "init": str(run.folder), "model": other, "dynamics_steps": 0, "painter_steps": 0}
+    trained_in(tmp_path, settings(data, **only))
+    renewed, before = load_checkpoint(tmp_path), model.state_dict()
+    assert renewed.config.dynamics.products == 4
+    for name, value in renewed.state_dict().items():
+        if name.startswith("dynamics.sensor_increment."):
+            assert not value.any()
+        elif not name.startswith(("dynamics.transition.", "heads.known.")):
+            assert torch.equal(value, before[name]), name
+    assert renewed.dynamics.transition[0].left.weight.shape[0] == 4
 
 
 def test_a_store_of_another_world_is_refused(run: Run, tmp_path: Path) -> None:

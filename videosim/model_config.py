@@ -94,6 +94,7 @@ class DynamicsConfig:
 
     kind: str = ""
     painter: int = 0  # channels of what paints the picture of a dream from its physical state; 0: the core paints
+    products: int = 128  # of sensors and actions that what moves the physical state is shown; 0: none
 
 
 @dataclass

@@ -38,7 +38,7 @@ class RecurrentDynamics(Dynamics):
         self.tokens, self.width = tokens, width
         size, memory, hidden = tokens * width, config.memory, config.hidden
         self.feature_size = memory + size + sensors
-        self.transition = Transition(sensors, action_width, hidden)
+        self.transition = Transition(sensors, action_width, hidden, config.products)
         self.inputs = nn.Sequential(
             nn.Linear(2 * size + sensors + action_width, hidden), nn.LayerNorm(hidden), nn.SiLU()
         )

@@ -84,7 +84,7 @@ class SpaceTimeDynamics(Dynamics):
         )
         if sensors:
             self.filter = Filter(size, sensors, config.hidden)
-            self.transition = Transition(sensors, action_width, config.hidden)
+            self.transition = Transition(sensors, action_width, config.hidden, config.products)
         if sensors and config.guess:
             self.guess = Painter(config.guess, layout, sensors)
             if config.joint:

@@ -28,13 +28,12 @@ from videosim.data.store import EpisodeStore
 from videosim.embodiments import Embodiment, joined
 from videosim.errors import VideoSimError
 from videosim.filtering import train_filter
-from videosim.fit import Schedule, fit, settle
+from videosim.fit import Schedule, fit
 from videosim.gate import tokenizer_gate
 from videosim.held_out import open_loop_scores
 from videosim.latent_cache import LatentCache
 from videosim.lessons import dynamics_lessons, one_of
-from videosim.losses import outcome_loss, scaled_sensors, shown_tokens
-from videosim.missing import as_input
+from videosim.moving import moved_anew, train_transition
 from videosim.painting import train_painter
 from videosim.processes import assembled
 from videosim.rounding import rounded
@@ -43,9 +42,6 @@ from videosim.telling import check_told
 from videosim.training_card import training_card
 from videosim.types import WorldSpec
 from videosim.world_model import WorldModel
-
-BLIND_WEIGHT = 1e-3  # of such a window in the transition's loss: its error would drown all the others
-SUDDEN = 0.2  # share of all short runs that counts as abrupt
 
 
 def main(cfg: TrainConfig, run: Run) -> None:
@@ -129,6 +125,8 @@ def _build(cfg: TrainConfig, world: WorldSpec, bodies: list[Embodiment]) -> Worl
             f"the checkpoint {cfg.init} was trained on {model.spec.name} and the store holds {world.name}, "
             "or their specifications differ; use a store of the same world or leave init empty"
         )
+    if model.config.dynamics.products != cfg.model.dynamics.products:
+        model = moved_anew(model, cfg.model.dynamics.products)
     model.action_tokens.requires_grad_(False)
     return model
 
@@ -216,40 +214,6 @@ def _set_scales(model: WorldModel, train: Sequence[Corpus]) -> None:
         low[known], high[known] = torch.minimum(low[known], least), torch.maximum(high[known], most)
     core.sensor_low.copy_(low)
     core.sensor_high.copy_(high)
-
-
-def train_transition(
-    model: WorldModel, cfg: TrainConfig, train: Sequence[Corpus], run: Run, crew: Crew = ALONE
-) -> float:
-    """Fit action tokens, the transition of the physical state and what the state tells of reward and termination on
-    short runs of recorded states, and freeze them; a core without a transition, or a log without sensors, learns all of
-    it in ``train_dynamics``."""
-    felt = [corpus for corpus in train if corpus.measured.any()]
-    if model.dynamics.transition is None or not felt:
-        return 0.0
-    starts = [corpus.training_starts(cfg.transition_run) for corpus in felt]
-    sudden = [corpus.sudden_starts(cfg.transition_run, SUDDEN) for corpus in felt]
-    counts = mixture.shares(cfg.transition_batch, len(felt))
-    parts = [model.action_tokens, model.dynamics.transition, model.heads.known]
-    module = torch.nn.ModuleList([part for part in parts if part is not None])
-
-    def loss(step: int, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        where = [mixture.drawn(own, count, rng) for own, count in zip(starts, counts, strict=True)]
-        for rows, own in zip(where, sudden, strict=True):
-            focus = round(cfg.transition_focus * len(rows))
-            rows[:focus] = mixture.drawn(own, focus, rng)
-        batch = mixture.windows(felt, where, cfg.transition_run)
-        tokens, labelled = shown_tokens(model, batch, rng)
-        weight = batch["valid"] * torch.where(labelled, 1.0, BLIND_WEIGHT)
-        sensors = scaled_sensors(model, batch)
-        moved = model.dynamics.transition_loss(sensors, tokens, weight, rng)
-        shown = as_input(sensors)
-        reward, ended = outcome_loss(
-            model, batch, *model.heads.from_sensors(shown[:, :-1], tokens, shown[:, 1:]).unbind(-1)
-        )
-        return moved + reward + ended, {"moved": float(moved.detach()), "reward": float(reward.detach())}
-
-    return settle("transition", module, loss, Schedule(cfg.transition_steps, cfg.transition_rate), run, cfg.seed, crew)
 
 
 class _Imagination(torch.nn.Module):
