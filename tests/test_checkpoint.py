@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,18 @@ def test_round_trip_dreams_the_same(tiny_model: WorldModel, folder: Path) -> Non
     first.reset(seed=0), second.reset(seed=0)
     action = first.action_space.sample()
     assert (first.step(action)[0] == second.step(action)[0]).all()
+
+
+def test_an_older_file_that_does_not_say_has_a_transition_without_products(
+    tiny_model: WorldModel, tmp_path: Path
+) -> None:
+    core = replace(tiny_model.config.dynamics, products=0)
+    plain = WorldModel(replace(tiny_model.config, dynamics=core), tiny_model.spec)
+    save_checkpoint(tmp_path / "older", plain, {}, bits=32)
+    edit(tmp_path / "older", lambda config: config["model"]["dynamics"].__delitem__("products"))
+    loaded = load_checkpoint(tmp_path / "older")
+    assert loaded.config.dynamics.products == 0
+    assert all(torch.equal(value, plain.state_dict()[name]) for name, value in loaded.state_dict().items())
 
 
 def test_half_precision_is_nearly_the_same(tiny_model: WorldModel, tmp_path: Path) -> None:
@@ -138,6 +151,9 @@ def setting(*path: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (setting("model", "dynamics", "memory", value="256"), None),
         (setting("model", "dynamics", "memory", value=-4), None),
         (setting("model", "dynamics", "memory", value=10**9), None),  # must not be allocated first
+        (setting("model", "dynamics", "products", value=-1), None),
+        (setting("model", "dynamics", "products", value="128"), None),
+        (setting("model", "dynamics", "products", value=7), "does not fit"),
         (setting("model", "dynamics", value=None), None),
         (setting("model", "tokenizer", "widths", value="abcd"), None),
         (setting("model", "tokenizer", "widths", value=[]), None),

@@ -161,7 +161,8 @@ def _build(folder: Path, config: dict[str, Any]) -> WorldModel:
         fault = _spec_fault(spec) if isinstance(config["card"], dict) else "the card is no mapping"
         fault = fault or _body_fault(bodies, spec)
         if not fault:
-            return WorldModel(from_dict(ModelConfig, config["model"]), spec, bodies)
+            core = {"products": 0} | config["model"]["dynamics"]  # older files do not say, and have none
+            return WorldModel(from_dict(ModelConfig, config["model"] | {"dynamics": core}), spec, bodies)
     except VideoSimError as error:
         raise VideoSimError(f"{folder}/config.json: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError, IndexError) as error:
