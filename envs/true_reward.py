@@ -8,10 +8,12 @@ the sensors after the step. Other worlds have no true reward here.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import numpy as np
+from dm_control.rl.control import PhysicsError
 
 from videosim.config import WorldConfig
 from videosim.envs.driving import CRUISE_MPS, ROWS, DrivingSource, ObstacleSource
@@ -73,7 +75,8 @@ def _by_physics(world: WorldConfig) -> Judge:
         rewards = np.zeros(len(actions))
         for t, (sensors, action) in enumerate(zip(before, actions, strict=True)):
             env.place(partial(put, sensors))
-            rewards[t] = env.step(action)[1]
+            with suppress(PhysicsError):  # from where physics cannot go on it pays nothing
+                rewards[t] = env.step(action)[1]
         return rewards
 
     return judge

@@ -35,5 +35,14 @@ def test_on_true_states_it_pays_what_physics_pays(name: str, apart: float) -> No
     assert np.abs(told - paid).max() < apart * world.action_repeat
 
 
+def test_a_state_from_which_physics_cannot_go_on_pays_nothing_and_leaves_no_trace() -> None:
+    judge = true_reward(load_world("cartpole-swingup"))
+    assert judge is not None
+    upright, nowhere = [0.0, 1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 1e12, 0.0]
+    states, actions = np.array([upright, nowhere, upright]), np.zeros((3, 1))
+    first, lost, again = judge(states, actions, states)
+    assert first > 0.5 and lost == 0.0 and again == first
+
+
 def test_a_world_whose_sensors_do_not_tell_has_no_judge() -> None:
     assert true_reward(load_world("dm_control:finger-spin")) is None
