@@ -258,12 +258,14 @@ def test_fine_tuning_keeps_tokenizer_and_scales(run: Run, model: WorldModel, dat
             assert not same
 
 
-def test_a_transition_of_another_size_is_begun_anew_and_nothing_else(
+def test_a_new_transition_is_begun_anew_and_nothing_else(
     run: Run, model: WorldModel, data: Path, tmp_path: Path
 ) -> None:
     other = replace(MODEL, dynamics=replace(MODEL.dynamics, products=4))
     only = {**TINY, "init": str(run.folder), "model": other, "dynamics_steps": 0, "painter_steps": 0}
-    trained_in(tmp_path, settings(data, **only))
+    trained_in(tmp_path / "kept", settings(data, **only))
+    assert load_checkpoint(tmp_path / "kept").config == model.config  # fine-tuning begins nothing anew unasked
+    trained_in(tmp_path, settings(data, **only, new_transition=True))
     renewed, before = load_checkpoint(tmp_path), model.state_dict()
     assert renewed.config.dynamics.products == 4
     for name, value in renewed.state_dict().items():

@@ -125,7 +125,7 @@ def _build(cfg: TrainConfig, world: WorldSpec, bodies: list[Embodiment]) -> Worl
             f"the checkpoint {cfg.init} was trained on {model.spec.name} and the store holds {world.name}, "
             "or their specifications differ; use a store of the same world or leave init empty"
         )
-    if model.config.dynamics.products != cfg.model.dynamics.products:
+    if cfg.new_transition:
         model = moved_anew(model, cfg.model.dynamics.products)
     model.action_tokens.requires_grad_(False)
     return model
