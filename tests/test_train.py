@@ -316,6 +316,15 @@ def test_one_batch_can_be_learnt_by_heart(data: Path, tmp_path: Path) -> None:
         assert terms[-1][name] < 0.35 * terms[0][name], name
 
 
+def test_where_one_moment_in_ten_thousand_went_no_dream_goes() -> None:
+    sensors = torch.rand(50_000, 2, generator=torch.Generator().manual_seed(0))
+    sensors[7, 0], sensors[8, 1] = 3.0, -2.0  # each in the middle of a blow
+    least, most = train._box(sensors)
+    assert bool((least.abs() < 1e-3).all()) and bool(((most - 1.0).abs() < 1e-3).all())
+    few = sensors[:100]
+    assert torch.allclose(train._box(few), torch.stack(few.aminmax(dim=0)), atol=0.05)
+
+
 def test_the_time_of_a_stage_is_kept_with_it(tmp_path: Path) -> None:
     layer = torch.nn.Linear(2, 1)
     loss = lambda step, rng: (layer(torch.ones(1, 2)).square().sum(), {})  # noqa: E731

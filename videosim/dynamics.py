@@ -59,8 +59,8 @@ class Dynamics(nn.Module, ABC):
     """``latents`` are float32 ``(B, N, D)`` with unit scale; ``action`` is an action token ``(B, W)``.
 
     Set from the data before training, all ``(S,)`` and standardised: ``sensor_step``, how far a sensor moves in a step
-    (standard deviation), and ``sensor_low`` / ``sensor_high``, where the data have ever been: no belief leaves this
-    box, so an error cannot grow without bound.
+    (standard deviation), and ``sensor_low`` / ``sensor_high``, between which the data are but for rare moments: no
+    belief leaves this box, so an error cannot grow without bound.
 
     ``transition``: the part, if a core has one, that moves the physical state on without a look at the picture; it is
     trained first, by ``transition_loss``. ``filter``: the part, if a core has one of its own, that reads that state off
@@ -131,7 +131,7 @@ class Dynamics(nn.Module, ABC):
         they are not known, valid bool ``(B, T)``: False where the transition does not exist."""
 
     def bounded(self, sensors: Tensor) -> Tensor:
-        """``sensors`` ``(…, S)`` where the data have ever been."""
+        """``sensors`` ``(…, S)`` in the box where the data are."""
         return sensors.clamp(self.sensor_low, self.sensor_high)
 
     def moved(self, sensors: Tensor, action: Tensor) -> Tensor:

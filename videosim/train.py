@@ -43,6 +43,8 @@ from videosim.training_card import training_card
 from videosim.types import WorldSpec
 from videosim.world_model import WorldModel
 
+RARE = 1e-4  # share of the recorded moments, on either side, where a dream does not go
+
 
 def main(cfg: TrainConfig, run: Run) -> None:
     """Train a model from the store ``cfg.data``, or from several, and write it to ``<run folder>/checkpoint``."""
@@ -192,6 +194,13 @@ def _sensor_scale(train: Sequence[Corpus]) -> tuple[Tensor, Tensor]:
     return mean, std
 
 
+def _box(sensors: Tensor) -> Tensor:
+    """The least and the most, ``(2, S)``, of recorded ``sensors`` ``(F, S)``. What no recording holds the model does
+    not know, and a ball two centimetres inside a wall cannot be; where it is for a moment, in the middle of a blow, it
+    must not come to rest in a dream."""
+    return torch.from_numpy(np.quantile(sensors.numpy(), [RARE, 1.0 - RARE], axis=0)).float()
+
+
 def _set_scales(model: WorldModel, train: Sequence[Corpus]) -> None:
     def scale(name: str, mean: Tensor, std: Tensor) -> None:
         getattr(model, f"{name}_mean").copy_(mean)
@@ -209,8 +218,7 @@ def _set_scales(model: WorldModel, train: Sequence[Corpus]) -> None:
         before = corpus.first[where[:, 0]] + where[:, 1]
         sensors = ((corpus.sensors - model.sensor_mean) / model.sensor_std)[:, known]
         core.sensor_step[known] = (sensors[before + 1] - sensors[before]).std(0).clamp(min=0.01)
-        # What no recording holds the model does not know, and a ball two centimetres inside a wall cannot be.
-        least, most = sensors.aminmax(dim=0)
+        least, most = _box(sensors)
         low[known], high[known] = torch.minimum(low[known], least), torch.maximum(high[known], most)
     core.sensor_low.copy_(low)
     core.sensor_high.copy_(high)
