@@ -7,6 +7,7 @@ model beside it, and what remains is the length's own doing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,16 @@ def curves(figures: dict[str, dict[str, Any]], arms: list[str], lengths: list[in
     }
 
 
+def labels(arms: Sequence[str], lengths: Sequence[int]) -> dict[str, str]:
+    """Every figure that ``main`` may write, in words."""
+    return {
+        f"{kind}_{PLACES[arm].figure}_h{length}": f"{said}, {ARMS[arm]}, fragments of {length} steps"
+        for arm in arms
+        for length in sorted(lengths)
+        for kind, said in (("return", "Return in physics"), ("return_dreamed", "Return it dreamed"))
+    }
+
+
 def _report(cfg: HorizonsConfig, run: Run, world: str, lengths: list[int]) -> None:
     figures = run.figures
     rows = []
@@ -92,12 +103,6 @@ def _report(cfg: HorizonsConfig, run: Run, world: str, lengths: list[int]) -> No
         for length in lengths:
             names = [f"{kind}_{PLACES[arm].figure}_h{length}" for kind in ("return", "return_dreamed")]
             rows.append([ARMS[arm], length, *(interval(figures.get(name)) for name in names)])
-    labels = {
-        f"{kind}_{PLACES[arm].figure}_h{length}": f"{said}, {ARMS[arm]}, fragments of {length} steps"
-        for arm in cfg.arms
-        for length in lengths
-        for kind, said in (("return", "Return in physics"), ("return_dreamed", "Return it dreamed"))
-    }
     columns = ("policy", "steps of a fragment", "return in physics", "return it dreamed")
     first = [f"return_{PLACES[cfg.arms[0]].figure}_h{length}" for length in lengths]
     best = max(first, key=lambda name: figures[name]["value"])
@@ -107,7 +112,7 @@ def _report(cfg: HorizonsConfig, run: Run, world: str, lengths: list[int]) -> No
         f"{counted(cfg.seeds, 'training')} of {cfg.agent.steps:,} steps at each length, {cfg.episodes} paired episodes "
         f"each. The best is {lengths[first.index(best)]} steps: {interval(figures[best])}.",
         first[:4],
-        labels,
+        labels(cfg.arms, lengths),
         plots=[curves(figures, cfg.arms, lengths)],
         tables=[Table("By length", columns, rows)],
     )

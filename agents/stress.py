@@ -102,14 +102,15 @@ def stress_figures(scored: dict[str, dict[str, np.ndarray]], rng: np.random.Gene
     return found
 
 
-def _labels(perturbations: Sequence[str]) -> dict[str, str]:
-    labels = {"harm_rank_correlation": "Do both suffer from the same changes? Rank correlation of harms"}
+def labels(perturbations: Sequence[str]) -> dict[str, str]:
+    """Every figure that ``main`` may write, in words."""
+    words = {"harm_rank_correlation": "Do both suffer from the same changes? Rank correlation of harms"}
     for place in ARMS_COMPARED:
-        labels[f"return_{PLACES[place].figure}_none"] = f"Return without a change, {ARMS[place]}"
+        words[f"return_{PLACES[place].figure}_none"] = f"Return without a change, {ARMS[place]}"
         for name in perturbations:
-            labels[f"return_{PLACES[place].figure}_{name}"] = f"Return under {name}, {ARMS[place]}"
-            labels[f"harm_{PLACES[place].figure}_{name}"] = f"Harm of {name}, {ARMS[place]}"
-    return labels | {f"brittleness_{name}": f"Harm of {name}, the former less the latter" for name in perturbations}
+            words[f"return_{PLACES[place].figure}_{name}"] = f"Return under {name}, {ARMS[place]}"
+            words[f"harm_{PLACES[place].figure}_{name}"] = f"Harm of {name}, {ARMS[place]}"
+    return words | {f"brittleness_{name}": f"Harm of {name}, the former less the latter" for name in perturbations}
 
 
 def _report(cfg: StressConfig, run: Run, world: str) -> None:
@@ -137,7 +138,7 @@ def _report(cfg: StressConfig, run: Run, world: str) -> None:
         f"{counted(cfg.seeds, 'training')} each, {counted(len(order), 'change')}; the worst for the policy from "
         f"imagination is {order[0]}.",
         [name for name in headline if name in figures],
-        _labels(cfg.perturbations),
+        labels(cfg.perturbations),
         plots=[dots],
         tables=[Table("Changes, the most harmful first", columns, rows, note)],
     )

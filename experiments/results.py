@@ -1,8 +1,8 @@
-"""Show the committed ``experiments/results/<world>/{result,rank,audit}.json`` files: what matters most in the README,
-between its markers, and every figure in ``experiments/results/README.md``.
+"""Show the committed files below ``experiments/results/<world>``, one of each command in ``KEPT``: what matters most in
+the README, between its markers, and every figure in ``experiments/results/README.md``.
 
     python experiments/results.py            rewrite both
-    python experiments/results.py RUN …      first keep what these run folders of gap, rank and audit hold
+    python experiments/results.py RUN …      first keep what these run folders hold
     python experiments/results.py --check    exit status 1 where one does not say what the files say
 
 Every figure comes with its interval, n, seeds, hardware and command; none is typed by hand.
@@ -22,8 +22,8 @@ import av
 import numpy as np
 
 from videosim import config as configs
-from videosim.agents import rank
-from videosim.agents.bars import judged
+from videosim.agents import calibrate, exploit, horizons, rank, stress
+from videosim.agents.bars import judged, verdict
 from videosim.agents.gap_report import LABELS, interval
 from videosim.audit_page import words
 from videosim.audits.catalogue import SCENES
@@ -35,8 +35,15 @@ from videosim.video import write_film
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results"
 FILM, FILM_SPEED = "median.webp", 2  # one frame of two: a README is not a cinema
-KEPT = {"gap": "result.json", "rank": "rank.json", "audit": "audit.json"}  # by command
-RANKED = KEPT["rank"]
+KEPT = {  # by command, in the order in which they are shown
+    "gap": "result.json",
+    "exploit": "exploit.json",
+    "horizons": "horizons.json",
+    "stress": "stress.json",
+    "calibrate": "calibrate.json",
+    "rank": "rank.json",
+    "audit": "audit.json",
+}
 HEADLINE = {  # column of the README's table -> figure, of which the command's own file holds
     "trained in imagination": ("gap", "return_imagination"),
     "trained in physics": ("gap", "return_physics"),
@@ -53,10 +60,10 @@ BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 MAIN = (
     ("return_imagination", "return_physics", "return_true_state", "return_random"),
     ("success_imagination", "success_physics", "success_true_state", "success_random"),
-    ("time_upright_imagination", "time_upright_physics"),
-    ("return_ratio", "return_ratio_normalised", "return_dreamed", "transfer_drop"),
+    ("time_upright_imagination", "time_upright_physics", "time_upright_true_state", "time_upright_random"),
+    ("return_ratio", "return_ratio_normalised", "return_dreamed", "return_dreamed_physics", "transfer_drop"),
     ("open_loop_horizon_frames", "open_loop_horizon_frames_strict", "open_loop_horizon_frames_copy_last"),
-    ("closed_loop_horizon_frames", "pearson_r", "physics_frames"),
+    ("closed_loop_horizon_frames", "pearson_r", "pearson_r_own_actions", "physics_frames"),
 )
 
 
@@ -85,15 +92,14 @@ def _cell(world: str, said: Mapping[str, dict[str, Any]], command: str, figure: 
 
 def section(folder: Path) -> str:
     """Markdown of every result below ``folder``; a sentence where there is none."""
-    shown = {"gap": _world, "rank": _ranking, "audit": _audit}
-    found = [(path / name, shown[command]) for path in sorted(folder.glob("*")) for command, name in KEPT.items()]
+    found = [(path / name, SHOWN[command]) for path in sorted(folder.glob("*")) for command, name in KEPT.items()]
     parts = [show(path.parent, json.loads(path.read_text())) for path, show in found if path.is_file()]
     return "\n\n".join(parts) or "No result has been committed yet."
 
 
 def keep(run: Path) -> None:
-    """Copy the result of a run folder of ``videosim gap``, and its median film as a WebP, or of ``videosim rank`` or
-    ``videosim audit`` to ``RESULTS``."""
+    """Copy the result of a run folder of a command in ``KEPT`` to ``RESULTS``; of ``videosim gap`` its median film as
+    well, as a WebP."""
     result = json.loads((run / "result.json").read_text())
     if result["command"] not in KEPT:
         raise SystemExit(f"{run} holds a result of `videosim {result['command']}`; give one of {', '.join(KEPT)}")
@@ -118,9 +124,10 @@ def rewritten(text: str, body: str) -> str:
 
 def _world(folder: Path, result: dict[str, Any]) -> str:
     name, figures = folder.name, result["figures"]
-    order = [figure for group in MAIN for figure in group if figure in figures]
+    first = [figure for group in MAIN for figure in group if figure in figures]
+    order = dict.fromkeys([*first, *(figure for figure in LABELS if figure in figures)])
     shown = [f"![{FILM_SAYS}]({name}/{FILM})", ""] if (folder / FILM).is_file() else []
-    table = _table(figures, order, LABELS, _asked(name, figures))
+    table = _table(figures, list(order), LABELS, _asked(name, figures))
     return "\n".join([f"## {name}", "", *shown, *table, "", _made(result)])
 
 
@@ -128,12 +135,38 @@ def _asked(world: str, figures: Mapping[str, Mapping[str, Any]]) -> dict[str, st
     return {figure: f"≥ {bar:g}: {said}" for figure, bar, _, _, said in judged(world, figures)}
 
 
+def _part(title: str, result: dict[str, Any], labels: Mapping[str, str], asked: Mapping[str, str]) -> str:
+    """The figures of ``result`` that ``labels`` name, in that order."""
+    figures = result["figures"]
+    table = _table(figures, [key for key in labels if key in figures], labels, asked)
+    return "\n".join([f"### {title}", "", *table, "", _made(result)])
+
+
+def _exploit(folder: Path, result: dict[str, Any]) -> str:
+    return _part(f"{folder.name}: does training exploit the dream?", result, exploit.LABELS, {})
+
+
+def _horizons(folder: Path, result: dict[str, Any]) -> str:
+    asked = result["config"]
+    labels = horizons.labels(asked["arms"], asked["horizons"])
+    return _part(f"{folder.name}: how long should a dream be that a policy learns in?", result, labels, {})
+
+
+def _stress(folder: Path, result: dict[str, Any]) -> str:
+    labels = stress.labels(result["config"]["perturbations"])
+    return _part(f"{folder.name}: policies in changed physics", result, labels, {})
+
+
+def _calibrate(folder: Path, result: dict[str, Any]) -> str:
+    figures = result["figures"]
+    asked = {key: f"≥ {bar:g}: {verdict(figures[key], bar)}" for key, bar in calibrate.BARS.items() if key in figures}
+    return _part(f"{folder.name}: does the uncertainty know the error?", result, calibrate.LABELS, asked)
+
+
 def _ranking(folder: Path, result: dict[str, Any]) -> str:
-    name, figures = folder.name, result["figures"]
-    count = figures["pearson_r"]["n"]
-    title = f"### {name}: {count} policies ranked in the dream and in physics"
-    table = _table(figures, [key for key in rank.LABELS if key in figures], rank.LABELS, rank.asked(figures))
-    return "\n".join([title, "", *table, "", _made(result)])
+    figures = result["figures"]
+    title = f"{folder.name}: {figures['pearson_r']['n']} policies ranked in the dream and in physics"
+    return _part(title, result, rank.LABELS, rank.asked(figures))
 
 
 def _audit(folder: Path, result: dict[str, Any]) -> str:
@@ -152,6 +185,17 @@ def _audit(folder: Path, result: dict[str, Any]) -> str:
     title = f"### {folder.name}: audited at size {size}"
     order = [key for key in [*asked, *labels] if key in figures]
     return "\n".join([title, "", *_table(figures, list(dict.fromkeys(order)), labels, asked), "", _made(result)])
+
+
+SHOWN = {
+    "gap": _world,
+    "exploit": _exploit,
+    "horizons": _horizons,
+    "stress": _stress,
+    "calibrate": _calibrate,
+    "rank": _ranking,
+    "audit": _audit,
+}
 
 
 def _table(figures: dict[str, Any], order: list[str], labels: Mapping[str, str], asked: Mapping[str, str]) -> list[str]:

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from videosim import config
 from videosim.agents.demo import main
+from videosim.cli import COMMANDS
 from videosim.config import AgentConfig, AuditConfig, DemoConfig, GapConfig, RankConfig
 from videosim.envs.physics import PhysicsEnv
 from videosim.errors import VideoSimError
@@ -106,7 +108,7 @@ def test_a_ranking_stands_below_its_world(results: ModuleType, tmp_path: Path) -
     (tmp_path / "push").mkdir()
     gap = {"command": "gap", "config": to_dict(GapConfig(checkpoint="push")), "figures": {}}
     (tmp_path / "push" / "result.json").write_text(json.dumps(gap))
-    (tmp_path / "push" / results.RANKED).write_text(json.dumps(ranked))
+    (tmp_path / "push" / results.KEPT["rank"]).write_text(json.dumps(ranked))
     text = results.section(tmp_path)
     assert text.index("## push") < text.index("### push: 24 policies")
     assert (
@@ -114,6 +116,33 @@ def test_a_ranking_stands_below_its_world(results: ModuleType, tmp_path: Path) -
         and "-0.05 to 0.05: FAIL" in text
         and "`videosim rank checkpoint=push episodes=9`" in text
     )
+
+
+SMALLER = {  # a figure of each of the other commands, and its words
+    "exploit": (
+        "exploitation_wary",
+        "| What the dream promised too much at the end, wary of the model's doubts | 0.7 [",
+    ),
+    "horizons": (
+        "return_imagination_h60",
+        "| Return in physics, trained in imagination, fragments of 60 steps | 0.7 [",
+    ),
+    "stress": ("brittleness_mass2", "| Harm of mass2, the former less the latter | 0.7 ["),
+    "calibrate": ("spearman_policy", "where its policy leads | 0.7 [0.6, 0.8] | 9 |  | ≥ 0.6: PASS |"),
+}
+
+
+@pytest.mark.parametrize("command", SMALLER)
+def test_every_command_that_is_kept_is_shown_in_words(results: ModuleType, tmp_path: Path, command: str) -> None:
+    name, row = SMALLER[command]
+    settings = to_dict(getattr(config, COMMANDS[command].config)(checkpoint="push"))
+    figures = {name: {"value": 0.7, "low": 0.6, "high": 0.8, "n": 9}, "of_no_name": {"value": 1.0}}
+    (tmp_path / "push").mkdir()
+    said = {"command": command, "config": settings, "figures": figures}
+    (tmp_path / "push" / results.KEPT[command]).write_text(json.dumps(said))
+    text = results.section(tmp_path)
+    assert text.startswith("### push: ") and row in text and "of_no_name" not in text
+    assert set(SMALLER) | {"gap", "rank", "audit"} == set(results.KEPT) == set(results.SHOWN)
 
 
 def test_an_audit_is_shown_with_its_bars(results: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +179,7 @@ def test_a_run_is_kept_with_its_median_film(
         assert film.size == (48, 32) and film.n_frames == 2 and film.info["duration"] == 400
     assert f"](push/{results.FILM})" in results.section(tmp_path / "results")
     (run / "result.json").write_text(json.dumps(result | {"command": "demo"}))
-    with pytest.raises(SystemExit, match="gap, rank, audit"):
+    with pytest.raises(SystemExit, match="gap, exploit"):
         results.keep(run)
 
 
