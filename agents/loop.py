@@ -131,6 +131,7 @@ def _train(cfg: LoopConfig, number: int, store: Path, init: str, run: Run) -> St
             dynamics_steps=cfg.fine_tune_steps,
             dynamics_rate=cfg.fine_tune_rate,
             painter_rate=slower * settings.painter_rate,
+            belief_rate=slower * settings.belief_rate,
         )
     folder = run.folder / f"round-{number}" / "model"
     return _stage("train", settings, folder, run, lambda stage: train.main(settings, stage))

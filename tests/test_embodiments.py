@@ -63,7 +63,8 @@ def settings(data: object, **changed: object) -> TrainConfig:
     base = TrainConfig(
         data=data, model=MODEL, held_out=0.2, threads=1, tokenizer_steps=6, tokenizer_batch=6, transition_steps=7,
         dynamics_steps=8, course_steps=5, course_batch=6, filter_steps=5, painter_steps=5, painter_batch=6, batch=8,
-        window=8, evaluate_every=3, score_horizon=8, score_windows=8, contexts=9, task_contexts=6, context_frames=3,
+        belief_steps=5, window=8, evaluate_every=3, score_horizon=8, score_windows=8, contexts=9, task_contexts=6,
+        context_frames=3,
     )  # fmt: skip
     return replace(base, **changed)
 

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from videosim.filter import Filter
+from videosim.model_config import RecurrentConfig
+from videosim.recurrent import RecurrentDynamics
 
 
 def film(rows: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -51,3 +53,55 @@ def test_what_a_body_lacks_counts_as_nothing_and_what_never_was_does_not_count()
     valid[:, 5:] = False
     longer = filter.loss(latents, actions, place, valid, move)
     torch.testing.assert_close(longer, filter.loss(latents[:, :6], actions[:, :5], place[:, :6], valid[:, :5], move))
+
+
+# --- a core that makes beliefs out of a memory ----------------------------------------------------------------------
+
+
+def believed(core: RecurrentDynamics, latents: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
+    return core.sensors(core.start(latents, actions))
+
+
+def test_beliefs_are_sharpened_with_all_else_as_it_was() -> None:
+    """Rows of two latents of which the place is the difference, behind a screen now and then: nobody can know it there,
+    and where it is seen it must be known finely all the same."""
+    torch.manual_seed(0)
+    core, rng = RecurrentDynamics(RecurrentConfig(memory=16, hidden=32, products=0), 2, 1, 1, 1), torch.Generator()
+    parts = torch.nn.ModuleList(core.believers())
+    others = {
+        name: value.clone() for name, value in core.state_dict().items() if not name.startswith(("reader", "cor"))
+    }
+    optimizer = torch.optim.Adam(parts.parameters(), 3e-3)
+
+    def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        latents = torch.randn(64, 7, 2, 1, generator=rng)
+        place = (latents[:, :, 0] - latents[:, :, 1]) / 2**0.5
+        hidden = torch.rand(64, 7, 1, generator=rng) < 0.1
+        return latents, torch.zeros(64, 6, 1), torch.where(hidden, 4.0 * place.sign(), place)
+
+    def off() -> float:
+        latents, actions, place = batch()
+        return float((believed(core, latents, actions) - place[:, -1]).detach().abs().median())
+
+    before = off()
+    for _ in range(400):
+        latents, actions, place = batch()
+        lost = core.belief_loss(latents, actions, place, torch.ones(64, 6).bool())
+        optimizer.zero_grad()
+        lost.backward()
+        optimizer.step()
+    assert off() < 0.15 * before
+    for name, value in core.state_dict().items():
+        assert name not in others or torch.equal(value, others[name]), name
+
+
+def test_a_belief_of_what_is_not_known_is_not_asked_for() -> None:
+    torch.manual_seed(0)
+    core = RecurrentDynamics(RecurrentConfig(memory=16, hidden=32), 2, 1, 1, 2)
+    latents, actions, valid = torch.randn(5, 4, 2, 1), torch.randn(5, 3, 1), torch.ones(5, 3).bool()
+    place = torch.randn(5, 4, 2)
+    place[..., 1] = torch.nan
+    lost = core.belief_loss(latents, actions, place, valid)
+    assert bool(torch.isfinite(lost))
+    lost.backward()
+    assert all(bool(torch.isfinite(p.grad).all()) for part in core.believers() for p in part.parameters())

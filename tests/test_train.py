@@ -39,7 +39,7 @@ def settings(data: Path, **changed: object) -> TrainConfig:
         data=str(data), model=MODEL, held_out=0.2, threads=1, tokenizer_steps=300, tokenizer_batch=32,
         transition_steps=400, dynamics_steps=350, dynamics_rate=3e-3, painter_steps=40, filter_steps=100,
         course_steps=40, course_batch=16, batch=32, window=8, evaluate_every=100, score_horizon=10, score_windows=64,
-        contexts=9, task_contexts=4, context_frames=3,
+        contexts=9, task_contexts=4, context_frames=3, belief_steps=60,
     )  # fmt: skip
     return replace(base, **changed)
 
@@ -52,6 +52,7 @@ TINY = {
     "course_steps": 5,
     "course_batch": 8,
     "filter_steps": 5,
+    "belief_steps": 5,
     "evaluate_every": 3,
     "batch": 4,
     "tokenizer_batch": 4,

@@ -60,6 +60,8 @@ class TrainConfig:
     filter_steps: int = 3000
     filter_rate: float = 2e-3  # peak learning rate
     filter_batch: int = 64  # windows
+    belief_steps: int = 4000  # of a core that trains its filter beside its picture: of the filter alone, at the end
+    belief_rate: float = 1e-3  # peak learning rate
     course_steps: int = 6000
     course_rate: float = 2e-3  # peak learning rate
     course_batch: int = 192  # windows

@@ -165,6 +165,15 @@ class Dynamics(nn.Module, ABC):
         assert self.transition is not None
         return self.transition.loss(sensors, actions, self.sensor_step, weight, rng)
 
+    def believers(self) -> list[nn.Module]:
+        """The parts that make beliefs of frames, where ``loss`` trains them beside others; ``belief_loss`` trains them
+        once more when all else is as it stays. None of them: no such parts."""
+        return []
+
+    def belief_loss(self, latents: Tensor, actions: Tensor, sensors: Tensor, valid: Tensor) -> Tensor:
+        """Mean error of what is believed along windows, as for ``loss``; for ``believers``."""
+        raise NotImplementedError(f"{type(self).__name__} has no parts that make beliefs beside others")
+
     def clip_loss(
         self,
         latents: Tensor,

@@ -28,6 +28,10 @@ from videosim.transition import Transition, huber, mean, off_by
 
 NEAR = 1e-3, 0.05  # standard deviations, log-uniform, of how far off the states are that pictures are taught beside
 
+# Deviations: a larger error of a belief counts by its size. By squares a filter learns where a ball behind the screen
+# might be, and not where the one in front of it is.
+FINE = 0.02
+
 
 class RecurrentDynamics(Dynamics):
     transition: Transition
@@ -118,6 +122,23 @@ class RecurrentDynamics(Dynamics):
 
     def latents(self, state: State) -> Tensor:
         return state["latents"].unflatten(1, (self.tokens, self.width))
+
+    def believers(self) -> list[nn.Module]:
+        return [self.reader, self.correction]
+
+    def belief_loss(self, latents: Tensor, actions: Tensor, sensors: Tensor, valid: Tensor) -> Tensor:
+        state = self.start(latents[:, :1], actions[:, :0])
+        believed = [huber(state["sensors"] - filled(sensors[:, 0], state["sensors"]), FINE)]
+        for t in range(actions.shape[1]):
+            with torch.no_grad():  # what went before is as it is: gradients of a long run through chaos are noise
+                ahead = self._advance(state, actions[:, t])
+            state = self._absorb(ahead, latents[:, t + 1])
+            believed.append(huber(state["sensors"] - filled(sensors[:, t + 1], state["sensors"]), FINE))
+        exists = torch.cat([valid[:, :1], valid], 1).float()
+        before = torch.cat([latents[:, :1], latents[:, :-1]], 1)
+        read = self.reader(torch.cat([before.flatten(2), latents.flatten(2)], -1))
+        reading = (huber(read - filled(sensors, read), FINE) * exists).sum() / exists.sum()
+        return mean(believed, exists) + reading
 
     def loss(
         self,

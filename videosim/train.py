@@ -1,5 +1,5 @@
 """`videosim train`: from an episode store to a checkpoint. Tokenizer, gate, latent cache, transition of the physical
-state, filter, painter, courses of whole clips, dynamics and heads, in that order.
+state, filter, painter, courses of whole clips, dynamics and heads, and the filter once more, in that order.
 
 Knows nothing of environments or policies. Resumes where it was stopped.
 """
@@ -27,7 +27,7 @@ from videosim.crew import ALONE, Crew
 from videosim.data.store import EpisodeStore
 from videosim.embodiments import Embodiment, joined
 from videosim.errors import VideoSimError
-from videosim.filtering import train_filter
+from videosim.filtering import sharpen_beliefs, train_filter
 from videosim.fit import Schedule, fit
 from videosim.gate import tokenizer_gate
 from videosim.held_out import open_loop_scores
@@ -77,6 +77,7 @@ def main(cfg: TrainConfig, run: Run) -> None:
     seconds += train_painter(model, cfg, felt, run, crew)
     seconds += train_course(model, cfg, felt, run, crew)
     seconds += train_dynamics(model, cfg, train, test, run, crew, others)
+    seconds += sharpen_beliefs(model, cfg, felt, run, crew)
     crew.leave_to_the_first()
 
     scores = _scores(model, test, cfg)

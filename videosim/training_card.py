@@ -41,6 +41,7 @@ def training_card(
             "transition steps": cfg.transition_steps,
             "dynamics steps": cfg.dynamics_steps,
             "filter steps": cfg.filter_steps,
+            "belief steps": cfg.belief_steps,
             "painter steps": cfg.painter_steps,
             "course steps": cfg.course_steps,
             "window": cfg.window,
