@@ -29,12 +29,14 @@ from videosim.audit_page import words
 from videosim.audits.catalogue import SCENES
 from videosim.audits.verdict import load_bars
 from videosim.cli import COMMANDS
+from videosim.run import write_atomically
 from videosim.statistics import Estimate
-from videosim.video import write_film
+from videosim.video import webp_bytes
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results"
-FILM, FILM_SPEED = "median.webp", 2  # one frame of two: a README is not a cinema
+FILM, FILM_SPEED = "median.webp", 4  # one frame of four: a README is not a cinema, and its history keeps every film
+FILM_QUALITY = 50
 KEPT = {  # by command, in the order in which they are shown
     "gap": "result.json",
     "exploit": "exploit.json",
@@ -111,7 +113,7 @@ def keep(run: Path) -> None:
     with av.open(str(run / "videos" / "median.mp4")) as container:
         rate = float(container.streams.video[0].average_rate or 25)
         film = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
-    write_film(folder / FILM, film[::FILM_SPEED], rate / FILM_SPEED)
+    write_atomically(folder / FILM, webp_bytes(film[::FILM_SPEED], rate / FILM_SPEED, FILM_QUALITY))
 
 
 def rewritten(text: str, body: str) -> str:

@@ -176,7 +176,7 @@ def test_a_run_is_kept_with_its_median_film(
     results.keep(run)
     with Image.open(tmp_path / "results" / "push" / results.FILM) as film:
         film.load()
-        assert film.size == (48, 32) and film.n_frames == 2 and film.info["duration"] == 400
+        assert film.size == (48, 32) and film.n_frames == 2 and film.info["duration"] == 480
     assert f"](push/{results.FILM})" in results.section(tmp_path / "results")
     (run / "result.json").write_text(json.dumps(result | {"command": "demo"}))
     with pytest.raises(SystemExit, match="gap, exploit"):
