@@ -191,7 +191,7 @@ def test_the_command_in_two_processes(strategy: str, tmp_path: Path) -> None:
     for seed in range(12):
         store.append(episode(seed))
     words = [
-        "tokenizer_steps=6", "transition_steps=6", "dynamics_steps=6", "painter_steps=4", "batch=8",
+        "tokenizer_steps=6", "transition_steps=6", "dynamics_steps=6", "painter_steps=4", "belief_steps=4", "batch=8",
         "tokenizer_batch=8", "transition_batch=8", "painter_batch=8", "window=6", "score_horizon=5", "score_windows=4",
         "evaluate_every=3", "contexts=4", "task_contexts=2", "context_frames=3", "threads=1", "parts=2",
         "model.tokenizer.widths=[4,4,8]",

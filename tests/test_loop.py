@@ -18,7 +18,7 @@ from videosim.envs.physics import PhysicsEnv, load_world
 SIZE = ["world=cartpole-swingup", "world.horizon=14", "world.height=32", "world.width=32"]
 SMALL = [
     *SIZE, "base_frames=450", "frames_per_round=60", "workers=1", "episodes=2", "train.threads=1",
-    "train.tokenizer_steps=4", "train.transition_steps=4", "train.dynamics_steps=4",
+    "train.tokenizer_steps=4", "train.transition_steps=4", "train.dynamics_steps=4", "train.belief_steps=4",
     "train.painter_steps=2", "fine_tune_steps=3", "train.batch=4", "train.window=6",
     "train.tokenizer_batch=4", "train.evaluate_every=2", "train.score_windows=4", "train.contexts=5",
     "train.model.tokenizer.widths=[4,4,8]", "train.held_out=0.3",
