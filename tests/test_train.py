@@ -263,7 +263,7 @@ def test_a_new_transition_is_begun_anew_and_nothing_else(
     run: Run, model: WorldModel, data: Path, tmp_path: Path
 ) -> None:
     other = replace(MODEL, dynamics=replace(MODEL.dynamics, products=4))
-    only = {**TINY, "init": str(run.folder), "model": other, "dynamics_steps": 0, "painter_steps": 0}
+    only = {**TINY, "init": str(run.folder), "model": other, "dynamics_steps": 0, "painter_steps": 0, "belief_steps": 0}
     trained_in(tmp_path / "kept", settings(data, **only))
     assert load_checkpoint(tmp_path / "kept").config == model.config  # fine-tuning begins nothing anew unasked
     trained_in(tmp_path, settings(data, **only, new_transition=True))
@@ -275,6 +275,14 @@ def test_a_new_transition_is_begun_anew_and_nothing_else(
         elif not name.startswith(("dynamics.transition.", "heads.known.")):
             assert torch.equal(value, before[name]), name
     assert renewed.dynamics.transition[0].left.weight.shape[0] == 4
+
+
+def test_the_filter_alone_is_sharpened(run: Run, model: WorldModel, data: Path, tmp_path: Path) -> None:
+    none = {"transition_steps": 0, "dynamics_steps": 0, "painter_steps": 0}
+    trained_in(tmp_path, settings(data, **{**TINY, **none}, init=str(run.folder)))
+    before = model.state_dict()
+    changed = {n for n, value in load_checkpoint(tmp_path).state_dict().items() if not torch.equal(value, before[n])}
+    assert changed and all(name.startswith(("dynamics.reader.", "dynamics.correction.")) for name in changed)
 
 
 def test_a_store_of_another_world_is_refused(run: Run, tmp_path: Path) -> None:
