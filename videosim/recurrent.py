@@ -134,11 +134,14 @@ class RecurrentDynamics(Dynamics):
                 ahead = self._advance(state, actions[:, t])
             state = self._absorb(ahead, latents[:, t + 1])
             believed.append(huber(state["sensors"] - filled(sensors[:, t + 1], state["sensors"]), FINE))
-        exists = torch.cat([valid[:, :1], valid], 1).float()
+        exists = torch.cat([valid[:, :1], valid], 1)
+        return mean(believed, exists) + self._reading_error(latents, sensors, exists, FINE)
+
+    def _reading_error(self, latents: Tensor, sensors: Tensor, exists: Tensor, bend: float) -> Tensor:
+        """Mean error of what every pair of frames reads, without an unroll; ``exists`` ``(B, T+1)``."""
         before = torch.cat([latents[:, :1], latents[:, :-1]], 1)
         read = self.reader(torch.cat([before.flatten(2), latents.flatten(2)], -1))
-        reading = (huber(read - filled(sensors, read), FINE) * exists).sum() / exists.sum()
-        return mean(believed, exists) + reading
+        return (huber(read - filled(sensors, read), bend) * exists).sum() / exists.sum()
 
     def loss(
         self,
@@ -182,11 +185,9 @@ class RecurrentDynamics(Dynamics):
             remembered = self.norm(torch.stack([s["memory"] for s in states[1:]], 1))
             made = self.sensor_increment(remembered)
             moved_term = (huber(made - filled(left, made)) * valid).sum() / valid.sum()
-            # Every pair of frames teaches the reader, without an unroll: the filter stands on it from the start.
-            before = torch.cat([seen[:, :1], seen[:, :-1]], 1)
-            read = self.reader(torch.cat([before.flatten(2), seen.flatten(2)], -1))
+            # Every pair of frames teaches the reader: the filter stands on it from the start.
             exists = torch.cat([valid[:, :1], valid], 1)
-            reading_term = (huber(read - filled(sensors, read)) * exists).sum() / exists.sum()
+            reading_term = self._reading_error(seen, sensors, exists, 1.0)
             total = total + c.state_weight * (filter_term + reading_term) + moved_term
             terms |= {"filter": filter_term, "reading": reading_term, "moved": moved_term}
         return DynamicsLoss(
