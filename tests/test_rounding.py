@@ -23,9 +23,9 @@ def test_a_row_is_off_by_half_a_step_of_its_own_at_most(rows: int, columns: int,
     assert bool(((back - value).abs() <= 0.501 * value.abs().amax(1, keepdim=True) / 127).all())
 
 
-def test_what_adds_up_keeps_sixteen_bits_and_what_is_exact_all() -> None:
+def test_heads_keep_sixteen_bits_and_what_is_exact_all() -> None:
     value = torch.randn(64, 64, generator=torch.Generator().manual_seed(0))
-    names = ("dynamics.transition.1.weight", "painter.maps.0.weight", "sensor_mean")
+    names = ("heads.outcome.1.weight", "painter.maps.0.weight", "sensor_mean")
     stored = rounded(dict.fromkeys(names, value), 8, {"sensor_mean"})
     assert [stored[name].dtype for name in names] == [torch.float16, torch.int8, torch.float32]
     assert set(stored) - set(names) == {"painter.maps.0.weight" + SCALE}

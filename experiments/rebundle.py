@@ -1,0 +1,65 @@
+"""Put some parts of what a training made into a bundled model, and leave all the rest of its files as they are.
+
+    python experiments/rebundle.py NAME RUN OUT PART …
+
+``RUN`` began with ``init=NAME``; a ``PART`` is how names of its weights begin, such as ``dynamics.reader``. They are
+stored in 8 bits. Start clips and other weights keep their bytes, so that the history of the repository grows by what
+has changed. ``OUT`` is a folder to be measured first, and then copied over ``videosim/assets/NAME``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+
+from videosim.checkpoint import amend_card, find_checkpoint, load_checkpoint
+from videosim.rounding import SCALE, rounded
+
+LEARNED = "Learned since"  # section of the model card
+STAGES = ("transition steps", "belief steps")
+SCORES, SCORED = "Open loop on held-out episodes", ("error_5", "error_15", "error_50", "filter_error")
+
+
+def rebundle(name: str, run: Path, out: Path, parts: tuple[str, ...]) -> dict[str, Any]:
+    """Write the checkpoint ``out``; returns what its card says of the ``parts``. Raises SystemExit where ``run`` holds
+    no such part, or where what is left of the bundled model does not fit it."""
+    base, trained = find_checkpoint(name), find_checkpoint(run)
+    model = load_checkpoint(trained)
+    weights = model.state_dict()
+    taken = {key: value for key, value in weights.items() if key.startswith(parts)}
+    unknown = [part for part in parts if not any(key.startswith(part) for key in taken)]
+    if unknown:
+        raise SystemExit(f"{run} has no weights whose names begin with {unknown[0]!r}")
+    kept = {key: value for key, value in load_file(base / "model.safetensors").items() if not key.startswith(parts)}
+    if {key for key in kept if not key.endswith(SCALE)} != set(weights) - set(taken):
+        raise SystemExit(f"what is left of {name} is not what {run} lacks; name all parts that differ")
+    config, before = (json.loads((folder / "config.json").read_text()) for folder in (trained, base))
+    data, training, scores = (config["card"][section] for section in ("Data", "Training", SCORES))
+    told = {"weights": ", ".join(parts), "store": data["store"], "frames": data["frames"]}
+    told |= {stage: training[stage] for stage in STAGES if training[stage]}
+    told |= {f"{score} of all that was learned": scores[score] for score in SCORED}
+    config["card"] = {section: said for section, said in before["card"].items() if section != SCORES}
+    config["card"]["Data"]["frames"] += data["frames"]
+    out.mkdir(parents=True)
+    (out / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    exact = {key for key, _ in model.named_buffers()}
+    save_file(kept | rounded(taken, 8, exact), out / "model.safetensors")
+    (out / "contexts.safetensors").write_bytes((base / "contexts.safetensors").read_bytes())
+    amend_card(out, LEARNED, told)
+    return told
+
+
+def main() -> None:
+    if len(sys.argv) < 5:
+        raise SystemExit(__doc__)
+    name, run, out, *parts = sys.argv[1:]
+    for key, value in rebundle(name, Path(run), Path(out), tuple(parts)).items():
+        print(f"{key}: {value}")
+
+
+if __name__ == "__main__":
+    main()

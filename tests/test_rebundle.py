@@ -1,0 +1,72 @@
+"""Parts of a training in a bundled model: what was taken is there, and all else is as it was, byte for byte."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from videosim.checkpoint import load_checkpoint, save_checkpoint
+from videosim.world_model import WorldModel
+
+rebundle = runpy.run_path(str(Path(__file__).parents[1] / "experiments" / "rebundle.py"))["rebundle"]
+PARTS = ("dynamics.reader", "dynamics.transition")
+CARD = {
+    "Data": {"store": "first", "frames": 100},
+    "Training": {"transition steps": 5, "belief steps": 0},
+    "Open loop on held-out episodes": dict.fromkeys(("error_5", "error_15", "error_50", "filter_error"), 0.5),
+}
+
+
+@pytest.fixture
+def base(tiny_model: WorldModel, tmp_path: Path) -> Path:
+    save_checkpoint(tmp_path / "base", tiny_model, CARD)
+    return tmp_path / "base"
+
+
+@pytest.fixture
+def run(base: Path, tmp_path: Path) -> Path:
+    """The same model with every weight of the dynamics moved, trained on 30 other frames."""
+    model = load_checkpoint(base)
+    with torch.no_grad():
+        for value in model.dynamics.parameters():
+            value += 0.1 * torch.randn(value.shape, generator=torch.Generator().manual_seed(len(value)))
+    save_checkpoint(tmp_path / "run" / "checkpoint", model, CARD | {"Data": {"store": "second", "frames": 30}})
+    return tmp_path / "run"
+
+
+def test_the_parts_are_taken_and_nothing_else(base: Path, run: Path, tmp_path: Path) -> None:
+    told = rebundle(str(base), run, tmp_path / "out", PARTS)
+    before, after = (load_file(folder / "model.safetensors") for folder in (base, tmp_path / "out"))
+    for name, value in before.items():
+        assert name.startswith(PARTS) or torch.equal(after[name], value), name
+    assert (tmp_path / "out" / "contexts.safetensors").read_bytes() == (base / "contexts.safetensors").read_bytes()
+    wanted, made = (load_checkpoint(folder).state_dict() for folder in (run, tmp_path / "out"))
+    taken = [name for name in wanted if name.startswith(PARTS)]
+    assert taken
+    for name in taken:
+        assert float((made[name] - wanted[name]).abs().max()) <= 0.006 * float(wanted[name].abs().max()), name
+    card = json.loads((tmp_path / "out" / "config.json").read_text())["card"]
+    assert card["Data"] == {"store": "first", "frames": 130}
+    assert card["Learned since"] == told
+    assert told["transition steps"] == 5
+    assert "belief steps" not in told
+
+
+def test_parts_that_do_not_make_a_model_are_refused(base: Path, run: Path, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"'dynamics\.nothing'"):
+        rebundle(str(base), run, tmp_path / "out", ("dynamics.nothing",))
+    lacking = tmp_path / "lacking"
+    lacking.mkdir()
+    for file in base.iterdir():
+        (lacking / file.name).write_bytes(file.read_bytes())
+    weights = load_file(base / "model.safetensors")
+    gone = next(name for name in weights if not name.startswith(PARTS))
+    save_file({name: value for name, value in weights.items() if name != gone}, lacking / "model.safetensors")
+    with pytest.raises(SystemExit, match="name all parts that differ"):
+        rebundle(str(lacking), run, tmp_path / "out", PARTS)
+    assert not (tmp_path / "out").exists()
