@@ -6,11 +6,13 @@ All arms are measured in turn, several times over, so that a busy moment of the 
 from __future__ import annotations
 
 import gc
+import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import gymnasium
 import torch
@@ -28,6 +30,39 @@ from videosim.world_model import WorldModel
 LONG_ROWS, EARLY, WINDOW = 64, 10, 20  # rows, the early step, and how many steps around a step are timed
 
 Arm = tuple[str, int, Callable[[], object]]  # figure, steps of one call, one call
+
+LABELS = {  # figures by name, at the default settings
+    "latent_steps_per_s_256": "Imagined latent steps a second, 256 environments",
+    "pixel_steps_per_s_256": "Imagined pixel steps a second, 256 environments",
+    "physics_fast_steps_per_s": "MuJoCo with fast rendering, one environment",
+    "physics_default_steps_per_s": "MuJoCo rendered by default settings, one environment",
+    "latent_ms_1": "One latent step of one environment",
+    "step_cost_ratio_10000_to_10": "Cost of step 10,000 over that of step 10",
+    "memory_growth_mb": "Memory gained by then",
+    f"nan_rows_{STEPS}": f"Dreams of {STEPS:,} steps with a NaN",
+    f"physical_range_fraction_{STEPS}": "Steps of them where recordings and physics go",
+    f"physical_range_fraction_{STEPS}_physics": "The same of physics beside physics",
+}
+BARS = {  # the least and the most that is asked of a figure
+    "latent_steps_per_s_256": (15_000.0, math.inf),
+    "pixel_steps_per_s_256": (2_000.0, math.inf),
+    "latent_ms_1": (0.0, 2.0),
+    f"nan_rows_{STEPS}": (0.0, 0.0),
+    f"physical_range_fraction_{STEPS}": (0.99, math.inf),
+}
+
+
+def asked(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Figure -> its bar and PASS, FAIL or INCONCLUSIVE: whether all that was measured lies within the bar, nothing, or
+    some."""
+    found = {}
+    for name, (least, most) in BARS.items():
+        if figures.get(name, {}).get("value") is not None:
+            value, *ends = (figures[name][key] for key in ("value", "low", "high"))
+            low, high = (value if end is None else end for end in ends)
+            said = "PASS" if least <= low and high <= most else "FAIL" if high < least or low > most else "INCONCLUSIVE"
+            found[name] = f"{f'≥ {least:g}' if math.isinf(most) else f'≤ {most:g}'}: {said}"
+    return found
 
 
 def main(cfg: BenchConfig, run: Run) -> None:
@@ -54,8 +89,10 @@ def main(cfg: BenchConfig, run: Run) -> None:
     for env in physics.values():
         env.close()
     title = f"{model.spec.name}: what a step costs ({torch.get_num_threads()} thread(s) on {cfg.device})"
-    rows = [(name, *(figure[key] for key in ("value", "low", "high"))) for name, figure in run.figures.items()]
-    run.table(title, ("figure", "median", "lowest", "highest"), rows)
+    bars = asked(run.figures)
+    ends = ("value", "low", "high")
+    rows = [(name, *(figure[end] for end in ends), bars.get(name)) for name, figure in run.figures.items()]
+    run.table(title, ("figure", "median or share", "low", "high", "bar"), rows)
 
 
 def _check(cfg: BenchConfig) -> None:

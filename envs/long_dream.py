@@ -15,6 +15,7 @@ import numpy as np
 from videosim.config import WorldConfig
 from videosim.envs.physics import PhysicsEnv
 from videosim.run import Run
+from videosim.statistics import bootstrap, quotient
 from videosim.types import ActionSpec
 from videosim.world_model import WorldModel
 
@@ -39,30 +40,28 @@ def long_dream(
         return
     room = ROUNDING * sensors.span
     declared = np.asarray(sensors.low) - room, np.asarray(sensors.high) + room
-    unit = "fraction of (row, step) pairs with every decoded sensor in its declared range"
-    _share(run, "declared_range_fraction", states[alive], declared, unit)
+    unit = "of the steps of a dream with every decoded sensor in its declared range"
+    dreams = [states[alive[:, row], row] for row in range(rows)]
+    _share(run, "declared_range_fraction", dreams, declared, unit)
     known = clips.physics[: min(rows, TRUE_ROWS)].cpu().numpy()
     if not known.shape[1]:
         return
     physics = PhysicsEnv(world)
     ways = [_followed(physics, state, seed + row) for row, state in enumerate(known)]
     physics.close()
-    true = np.concatenate(ways)
-    _share(run, "declared_range_fraction", true, declared, unit.replace("decoded", "true"), "_physics")
+    _share(run, "declared_range_fraction", ways, declared, "the same of true runs and sensors", "_physics")
     begun = clips.sensors.cpu().numpy()
-    unit = (
-        "fraction of (row, step) pairs with every decoded sensor where recordings and physics take it in the same run"
-    )
-    _share(run, "physical_range_fraction", states[alive], _span([begun, *ways], room), unit)
+    unit = "of the steps of a dream with every decoded sensor where recordings and physics take it in the same run"
+    _share(run, "physical_range_fraction", dreams, _span([begun, *ways], room), unit)
     halves = ways[::2], ways[1::2]
     if all(halves):
         inside = [
             _within(np.concatenate(ours), *_span([begun, *theirs], room))
             for ours, theirs in (halves, halves[::-1])
         ]  # fmt: skip
-        unit = "the same of one half of the true rows, where the other half goes"
+        unit = "the same of one half of the true runs, where the other half goes"
         name = f"physical_range_fraction_{STEPS}_physics"
-        run.figure(name, float(np.concatenate(inside).mean()), n=len(true), unit=unit)
+        run.figure(name, float(np.concatenate(inside).mean()), n=len(ways), unit=unit)
 
 
 def _span(parts: list[np.ndarray], room: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -72,9 +71,12 @@ def _span(parts: list[np.ndarray], room: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def _share(
-    run: Run, name: str, states: np.ndarray, ends: tuple[np.ndarray, np.ndarray], unit: str, suffix: str = ""
+    run: Run, name: str, ways: list[np.ndarray], ends: tuple[np.ndarray, np.ndarray], unit: str, suffix: str = ""
 ) -> None:
-    run.figure(f"{name}_{STEPS}{suffix}", float(_within(states, *ends).mean()), n=len(states), unit=unit)
+    """Record which share of the states of ``ways``, each ``(steps, S)``, lies between ``ends``; ways are resampled."""
+    counts = np.array([(_within(way, *ends).sum(), len(way)) for way in ways], float)
+    share = bootstrap(counts, quotient, np.random.default_rng(0), unit=f"fraction {unit}")
+    run.figures[f"{name}_{STEPS}{suffix}"] = share.to_dict()
 
 
 def _within(states: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:

@@ -29,6 +29,7 @@ from videosim.audit_page import words
 from videosim.audits.catalogue import SCENES
 from videosim.audits.verdict import load_bars
 from videosim.cli import COMMANDS
+from videosim.envs import bench
 from videosim.run import write_atomically
 from videosim.statistics import Estimate
 from videosim.video import webp_bytes
@@ -45,6 +46,7 @@ KEPT = {  # by command, in the order in which they are shown
     "calibrate": "calibrate.json",
     "rank": "rank.json",
     "audit": "audit.json",
+    "bench": "bench.json",
 }
 HEADLINE = {  # column of the README's table -> figure, of which the command's own file holds
     "trained in imagination": ("gap", "return_imagination"),
@@ -180,6 +182,12 @@ def _ranking(folder: Path, result: dict[str, Any]) -> str:
     return _part(title, result, rank.LABELS, rank.asked(figures))
 
 
+def _bench(folder: Path, result: dict[str, Any]) -> str:
+    title = f"{folder.name}: what a step costs, and where a long dream goes"
+    said = "Brackets of speeds are the slowest and fastest of five measurements."
+    return f"{_part(title, result, bench.LABELS, bench.asked(result['figures']))}\n\n{said}"
+
+
 def _audit(folder: Path, result: dict[str, Any]) -> str:
     """Every figure of an audit of one model, and what the audits themselves are worth, where controls were asked."""
     figures, size = result["figures"], result["config"]["size"]
@@ -206,6 +214,7 @@ SHOWN = {
     "calibrate": _calibrate,
     "rank": _ranking,
     "audit": _audit,
+    "bench": _bench,
 }
 
 

@@ -46,7 +46,7 @@ def test_every_figure_is_there(checkpoint: Path, tmp_path: Path, monkeypatch: py
     assert figures["nan_rows_20"]["value"] == 0
     assert figures["nan_rows_20"]["n"] == 2
     truth = figures["declared_range_fraction_20_physics"]  # twenty steps from rest stay in range
-    assert truth["value"] == 1.0 and truth["n"] == 40
+    assert truth["value"] == 1.0 and truth["n"] == 2
     assert figures["physical_range_fraction_20_physics"]["value"] <= 1.0
 
 
@@ -68,8 +68,10 @@ def test_the_long_dream_counts_broken_and_unphysical_rows(
     long_dream.long_dream(tiny_model, WorldConfig(), 3, 0, run, lambda _: None)
     figures = run.figures
     assert figures["nan_rows_5"]["value"] == 1
-    assert figures["declared_range_fraction_5"]["n"] == 15
-    assert figures["declared_range_fraction_5"]["value"] == pytest.approx(9 / 15)
+    share = figures["declared_range_fraction_5"]
+    assert share["n"] == 3
+    assert share["value"] == pytest.approx(9 / 15)
+    assert share["low"] < share["value"] < share["high"]
 
 
 def test_where_physics_does_not_go_is_not_physical(
@@ -101,3 +103,26 @@ def test_bad_settings(bad: dict[str, object], tmp_path: Path) -> None:
     with pytest.raises(VideoSimError, match=r"bench needs|each 1 or more"), Run("bench", cfg, tmp_path / "out") as run:
         bench.main(cfg, run)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_bar_holds_where_all_that_was_measured_is_within_it() -> None:
+    def figure(value: float, low: float | None = None, high: float | None = None) -> dict[str, float | None]:
+        return {"value": value, "low": low, "high": high}
+
+    said = bench.asked(
+        {
+            "latent_steps_per_s_256": figure(16_000, 15_500, 17_000),
+            "pixel_steps_per_s_256": figure(2_100, 1_900, 2_200),
+            "latent_ms_1": figure(2.5, 2.1, 2.8),
+            "nan_rows_1000": figure(0),
+            "physical_range_fraction_1000": figure(0.999, 0.985, 1.0),
+            "memory_growth_mb": figure(0.0),
+        }
+    )
+    assert said == {
+        "latent_steps_per_s_256": "≥ 15000: PASS",
+        "pixel_steps_per_s_256": "≥ 2000: INCONCLUSIVE",
+        "latent_ms_1": "≤ 2: FAIL",
+        "nan_rows_1000": "≤ 0: PASS",
+        "physical_range_fraction_1000": "≥ 0.99: INCONCLUSIVE",
+    }
