@@ -311,6 +311,7 @@ def test_one_batch_can_be_learnt_by_heart(data: Path, tmp_path: Path) -> None:
 
     corpus.encode(model)
     train._set_scales(model, [corpus])
+    train._set_limits(model, [corpus], anew=True)
     batch = corpus.windows(corpus.starts(6)[::12], 6)
     terms: list[dict[str, float]] = []
 
@@ -332,6 +333,22 @@ def test_where_one_moment_in_ten_thousand_went_no_dream_goes() -> None:
     assert bool((least.abs() < 1e-3).all()) and bool(((most - 1.0).abs() < 1e-3).all())
     few = sensors[:100]
     assert torch.allclose(train._box(few), torch.stack(few.aminmax(dim=0)), atol=0.05)
+
+
+def test_a_round_widens_where_dreams_go_and_a_transition_begun_anew_forgets_it(data: Path) -> None:
+    store = EpisodeStore.open(data)
+    torch.manual_seed(0)
+    model = WorldModel(MODEL, SPEC)
+    corpus = Corpus(store, range(6))
+    train._set_limits(model, [corpus], anew=True)
+    ends = model.dynamics.sensor_low.clone(), model.dynamics.sensor_high.clone()
+    assert bool((ends[0] < ends[1]).all())
+    halves = ends[0] / 2, ends[1] / 2
+    for anew in (False, True):
+        model.dynamics.sensor_low.copy_(halves[0] - 9.0), model.dynamics.sensor_high.copy_(halves[1])
+        train._set_limits(model, [corpus], anew)
+        assert torch.equal(model.dynamics.sensor_high, torch.maximum(ends[1], halves[1]) if not anew else ends[1])
+        assert torch.equal(model.dynamics.sensor_low, ends[0] if anew else halves[0] - 9.0)
 
 
 def test_the_time_of_a_stage_is_kept_with_it(tmp_path: Path) -> None:

@@ -70,6 +70,7 @@ def main(cfg: TrainConfig, run: Run) -> None:
     cache.fill([*train, *test], model, run)
     if not cfg.init:
         _set_scales(model, train)
+    _set_limits(model, train, anew=not cfg.init or cfg.new_transition)
     encode(others, cache, run, cfg.seed)
     seconds += train_transition(model, cfg, train, run, crew)
     felt = [corpus for corpus in train if corpus.measured.any()]
@@ -212,17 +213,29 @@ def _set_scales(model: WorldModel, train: Sequence[Corpus]) -> None:
         scale("latent", *_mean_and_std(mixture.alike([corpus.latents for corpus in train]), 0.05))
     scale("sensor", *_sensor_scale(train))
     scale("reward", *_mean_and_std(mixture.alike([corpus.rewards for corpus in train if corpus.task]), 1e-3))
-    core = model.dynamics
-    low, high = torch.full_like(core.sensor_low, torch.inf), torch.full_like(core.sensor_high, -torch.inf)
     for corpus in reversed([corpus for corpus in train if corpus.measured.any()]):
         where, known = corpus.starts(1), corpus.measured
         before = corpus.first[where[:, 0]] + where[:, 1]
-        sensors = ((corpus.sensors - model.sensor_mean) / model.sensor_std)[:, known]
-        core.sensor_step[known] = (sensors[before + 1] - sensors[before]).std(0).clamp(min=0.01)
-        least, most = _box(sensors)
-        low[known], high[known] = torch.minimum(low[known], least), torch.maximum(high[known], most)
-    core.sensor_low.copy_(low)
-    core.sensor_high.copy_(high)
+        sensors = _known_sensors(model, corpus)
+        model.dynamics.sensor_step[known] = (sensors[before + 1] - sensors[before]).std(0).clamp(min=0.01)
+
+
+def _set_limits(model: WorldModel, train: Sequence[Corpus], anew: bool) -> None:
+    """Let dreams go where ``train`` has been; where they went before as well, unless the transition is learned
+    ``anew``."""
+    low, high = model.dynamics.sensor_low, model.dynamics.sensor_high
+    if anew:
+        low.fill_(torch.inf), high.fill_(-torch.inf)
+    for corpus in train:
+        known = corpus.measured
+        if known.any():
+            least, most = _box(_known_sensors(model, corpus))
+            low[known], high[known] = torch.minimum(low[known], least), torch.maximum(high[known], most)
+
+
+def _known_sensors(model: WorldModel, corpus: Corpus) -> Tensor:
+    """Those that the log has, standardised, of every recorded moment: ``(F, S')``."""
+    return ((corpus.sensors - model.sensor_mean) / model.sensor_std)[:, corpus.measured]
 
 
 class _Imagination(torch.nn.Module):
