@@ -129,6 +129,7 @@ SMALLER = {  # a figure of each of the other commands, and its words
     ),
     "stress": ("brittleness_mass2", "| Harm of mass2, the former less the latter | 0.7 ["),
     "calibrate": ("spearman_policy", "where its policy leads | 0.7 [0.6, 0.8] | 9 |  | ≥ 0.6: PASS |"),
+    "bench": ("physical_range_fraction_1000", "physics go | 0.7 [0.6, 0.8] | 9 |  | ≥ 0.99: FAIL |"),
 }
 
 
@@ -176,7 +177,7 @@ def test_a_run_is_kept_with_its_median_film(
     results.keep(run)
     with Image.open(tmp_path / "results" / "push" / results.FILM) as film:
         film.load()
-        assert film.size == (48, 32) and film.n_frames == 2 and film.info["duration"] == 480
+        assert film.size == (24, 16) and film.n_frames == 2 and film.info["duration"] == 480
     assert f"](push/{results.FILM})" in results.section(tmp_path / "results")
     (run / "result.json").write_text(json.dumps(result | {"command": "demo"}))
     with pytest.raises(SystemExit, match="gap, exploit"):
