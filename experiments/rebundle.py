@@ -25,8 +25,10 @@ SCORES, SCORED = "Open loop on held-out episodes", ("error_5", "error_15", "erro
 
 
 def rebundle(name: str, run: Path, out: Path, parts: tuple[str, ...]) -> dict[str, Any]:
-    """Write the checkpoint ``out``; returns what its card says of the ``parts``. Raises SystemExit where ``run`` holds
-    no such part, or where what is left of the bundled model does not fit it."""
+    """Write the checkpoint ``out``; returns what its card says of the ``parts``. Raises SystemExit where ``out`` is
+    there already, where ``run`` holds no such part, or where what is left of the bundled model does not fit it."""
+    if out.exists():
+        raise SystemExit(f"{out} is there already; name a new folder")
     base, trained = find_checkpoint(name), find_checkpoint(run)
     model = load_checkpoint(trained)
     weights = model.state_dict()

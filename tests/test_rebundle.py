@@ -70,3 +70,6 @@ def test_parts_that_do_not_make_a_model_are_refused(base: Path, run: Path, tmp_p
     with pytest.raises(SystemExit, match="name all parts that differ"):
         rebundle(str(lacking), run, tmp_path / "out", PARTS)
     assert not (tmp_path / "out").exists()
+    for name in ("lacking", "base"):
+        with pytest.raises(SystemExit, match="is there already"):
+            rebundle(str(base), run, tmp_path / name, PARTS)

@@ -1,7 +1,8 @@
-"""Weights in fewer bits on the disk: 16 change nothing that could be measured, 8 next to nothing.
+"""Weights in fewer bits on the disk: 16 change nothing that could be measured, 8 next to nothing, but for the sharpest
+of filters (cart-pole's, off by 0.2 % of range: 0.0098 becomes 0.0104 after 15 steps).
 
-Of 8 bits each row of a matrix has a scale of its own. Heads and the filter of
-a transformer keep 16: they were not measured in 8.
+Of 8 bits each row of a matrix has a scale of its own. Heads and the filter of a transformer keep 16: they were not
+measured in 8.
 """
 
 from __future__ import annotations
