@@ -141,7 +141,15 @@ def _world(folder: Path, result: dict[str, Any]) -> str:
     order = dict.fromkeys([*first, *(figure for figure in LABELS if figure in figures)])
     shown = [f"![{FILM_SAYS}]({name}/{FILM})", ""] if (folder / FILM).is_file() else []
     table = _table(figures, list(order), LABELS, _asked(name, figures))
-    return "\n".join([f"## {name}", "", *shown, *table, "", _made(result)])
+    return "\n".join([f"## {name}", "", *shown, *table, "", *_of_each_sensor(figures), _made(result)])
+
+
+def _of_each_sensor(figures: Mapping[str, Any]) -> list[str]:
+    """A sentence, and an empty line: which sensors hold the horizon of all of them down."""
+    whole = "open_loop_horizon_frames"
+    own = {key.removeprefix(f"{whole}_"): key for key in figures if key.startswith(f"{whole}_") and key not in LABELS}
+    said = ", ".join(f"{name} {interval(figures[key])}" for name, key in own.items())
+    return [f"Frames until one sensor alone is off by 10 % of its range: {said}.", ""] if own else []
 
 
 def _asked(world: str, figures: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

@@ -62,7 +62,7 @@ def main(cfg: TrainConfig, run: Run) -> None:
     crew, cfg = assembled(cfg, run)
     others = opened(model, cfg)
 
-    seconds = 0.0 if cfg.init else train_tokenizer(model, cfg, train, run, crew, others)
+    seconds = {"tokenizer": 0.0 if cfg.init else train_tokenizer(model, cfg, train, run, crew, others)}
     sides = list(zip(train[: len(test)], test, strict=True))  # without what a mirror shows
     gates = [_gate(model.embodied(number), own, cfg.seed, run) for number, own in enumerate(sides)]
 
@@ -72,15 +72,16 @@ def main(cfg: TrainConfig, run: Run) -> None:
         _set_scales(model, train)
     _set_limits(model, train, anew=not cfg.init or cfg.new_transition)
     encode(others, cache, run, cfg.seed)
-    seconds += train_transition(model, cfg, train, run, crew)
+    seconds["transition"] = train_transition(model, cfg, train, run, crew)
     felt = [corpus for corpus in train if corpus.measured.any()]
-    seconds += train_filter(model, cfg, felt, run, crew)
-    seconds += train_painter(model, cfg, felt, run, crew)
-    seconds += train_course(model, cfg, felt, run, crew)
-    seconds += train_dynamics(model, cfg, train, test, run, crew, others)
-    seconds += sharpen_beliefs(model, cfg, felt, run, crew)
+    seconds["filter"] = train_filter(model, cfg, felt, run, crew)
+    seconds["painter"] = train_painter(model, cfg, felt, run, crew)
+    seconds["course"] = train_course(model, cfg, felt, run, crew)
+    seconds["dynamics"] = train_dynamics(model, cfg, train, test, run, crew, others)
+    seconds["beliefs"] = sharpen_beliefs(model, cfg, felt, run, crew)
     crew.leave_to_the_first()
 
+    _say_how_long(seconds, run)
     scores = _scores(model, test, cfg)
     for number, score in enumerate(scores):
         body = model.embodied(number)
@@ -89,7 +90,7 @@ def main(cfg: TrainConfig, run: Run) -> None:
         rows = [[k, f"{v:.4g}"] for k, v in score.items()]
         run.table(body.titled("Open loop on held-out episodes"), ["what", "value"], rows)
     model.contexts = start_clips([own for own, _ in sides], cfg)
-    card = training_card(model, cfg, stores, sides, gates, scores, seconds)
+    card = training_card(model, cfg, stores, sides, gates, scores, sum(seconds.values()))
     save_checkpoint(run.folder / "checkpoint", model, card, cfg.bits)
     cache.clear()
 
@@ -133,6 +134,15 @@ def _build(cfg: TrainConfig, world: WorldSpec, bodies: list[Embodiment]) -> Worl
         model = moved_anew(model, cfg.model.dynamics.products)
     model.action_tokens.requires_grad_(False)
     return model
+
+
+def _say_how_long(seconds: dict[str, float], run: Run) -> None:
+    """The minutes of every stage that there was, and of all, those before an interruption included."""
+    minutes = {stage: spent / 60.0 for stage, spent in seconds.items() if spent}
+    minutes["all"] = sum(minutes.values())
+    for stage, spent in minutes.items():
+        run.figure("training_minutes" + (f"_{stage}" if stage != "all" else ""), spent, unit="min")
+    run.table("Training", ["stage", "minutes"], [[stage, f"{spent:.1f}"] for stage, spent in minutes.items()])
 
 
 def _gate(model: WorldModel, sides: tuple[Corpus, Corpus], seed: int, run: Run) -> dict[str, Any]:
