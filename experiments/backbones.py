@@ -3,8 +3,8 @@
 One store, and one tokenizer of each sort (continuous, and discrete for the masked core), trained once and shared. Every
 core trains for the same compute, seconds of one thread's own processor time: ``minutes`` of them, and 1/8 and 1/32 of
 that for the curve over compute. What a step takes is measured once for each core, heads included, and decides how many
-it gets. A core that trains a part by itself (the recurrent one its transition, and what paints its dreams) pays for it
-out of the same purse. All dream the same held-out windows, scored as `videosim train` scores them.
+it gets. A core that trains a part by itself (its transition, its filter, what paints its dreams) pays for it out of the
+same purse. All dream the same held-out windows, scored as `videosim train` scores them.
 
 Measured of each: state error against horizon, PSNR, processor time of a frame at batch 1 and frames a second at batch
 64, both decoded. The denoiser is the flow core taking ``DENOISER`` steps; token by token is the masked core deciding
@@ -41,7 +41,7 @@ from videosim.config import TrainConfig
 from videosim.corpus import Corpus
 from videosim.data.store import EpisodeStore
 from videosim.errors import VideoSimError
-from videosim.filtering import train_filter
+from videosim.filtering import sharpen_beliefs, train_filter
 from videosim.held_out import CONTEXT, open_loop, scoring_windows
 from videosim.latent_cache import LatentCache
 from videosim.metrics import psnr
@@ -57,11 +57,12 @@ from videosim.model_config import (
 from videosim.moving import train_transition
 from videosim.painting import train_painter
 from videosim.run import Run, write_atomically
+from videosim.scales import set_limits, set_scales
 from videosim.spacetime import SpaceTimeDynamics
 from videosim.world_model import WorldModel
 
 FRACTIONS = (1.0, 1 / 8, 1 / 32)  # of the training compute
-FIRST, SECOND, THIRD = 0.25, 0.1, 0.1  # shares of it for transition, filter and painter, of a core that has them
+MOVED, READ, PAINTED = 0.25, 0.1, 0.1  # shares of it for transition, filter and painter, of a core that has them
 TIMED = 16  # steps whose time says how many the compute is worth
 DENOISER = 32  # steps of the flow core as a denoiser
 ROWS, REPEATS = 64, 7  # of the measurement of speed
@@ -170,7 +171,8 @@ class Comparison:
         model.tokenizer.load_state_dict(load_file(file))
         run = Run("backbones", self.s, folder, self.console)
         LatentCache(folder).fill([self.train, self.test], model, run)
-        train._set_scales(model, [self.train])
+        set_scales(model, [self.train])
+        set_limits(model, [self.train], anew=True)
         return model
 
     def cell(self, kind: str, seed: int, fraction: float) -> Cell:
@@ -180,27 +182,33 @@ class Comparison:
         cfg, seconds = self.training(kind, seed), 60 * self.s.minutes * fraction
         model = self.tokenized(kind, seed)
 
-        def first(model: WorldModel, steps: int, run: Run) -> object:
+        def moving(model: WorldModel, steps: int, run: Run) -> object:
             return train_transition(model, replace(cfg, transition_steps=steps), [self.train], run)
 
-        def second(model: WorldModel, steps: int, run: Run) -> object:
+        def reading(model: WorldModel, steps: int, run: Run) -> object:
             return train_filter(model, replace(cfg, filter_steps=steps), [self.train], run)
 
-        def third(model: WorldModel, steps: int, run: Run) -> object:
+        def painting(model: WorldModel, steps: int, run: Run) -> object:
             return train_painter(model, replace(cfg, painter_steps=steps), [self.train], run)
 
-        def rest(model: WorldModel, steps: int, run: Run) -> object:
+        def dreaming(model: WorldModel, steps: int, run: Run) -> object:
             return train.train_dynamics(model, replace(cfg, dynamics_steps=steps), [self.train], [self.test], run)
 
-        stages = {"transition": first, "filter": second, "painter": third, "dynamics": rest}
-        moved = FIRST if model.dynamics.transition is not None and self.world.sensors.size else 0.0
-        read = SECOND if model.dynamics.filter else 0.0
-        painted = THIRD if model.painter or model.dynamics.guess else 0.0
-        rest_of_it = 1.0 - moved - read - painted
-        shares = {"transition": moved, "filter": read, "painter": painted, "dynamics": rest_of_it}
+        def sharpening(model: WorldModel, steps: int, run: Run) -> object:
+            return sharpen_beliefs(model, replace(cfg, belief_steps=steps), [self.train], run)
+
+        own = {
+            "transition": (moving, MOVED if model.dynamics.transition is not None and self.world.sensors.size else 0.0),
+            "filter": (reading, READ if model.dynamics.filter else 0.0),
+            "painter": (painting, PAINTED if model.painter or model.dynamics.guess else 0.0),
+        }
+        again = {"beliefs": (sharpening, READ if model.dynamics.believers() else 0.0)}
+        left = 1.0 - sum(share for _, share in [*own.values(), *again.values()])
+        stages = own | {"dynamics": (dreaming, left)} | again
         with Run("backbones", self.s, folder, self.console) as run:
-            for stage, share in ((stage, share) for stage, share in shares.items() if share):
-                fitted = stages[stage]
+            for stage, (fitted, share) in stages.items():
+                if not share:
+                    continue
                 steps = self.steps(
                     f"{kind} {stage}", share * seconds, lambda n, r, f=fitted: f(self.tokenized(kind, 0), n, r)
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -101,6 +102,9 @@ def test_a_whole_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     for kind, count in passes.items():
         kept = load_checkpoint(out / "cells" / f"{kind}-0-1of1" / "checkpoint")
         assert kept.config.dynamics.kind == kind and getattr(kept.config.dynamics, "steps", None) == count
+        assert float(kept.dynamics.sensor_high.max()) < 100.0  # it dreams of nothing that no recording holds
+    trained = json.loads((out / "cells" / "recurrent-0-1of1" / "result.json").read_text())["figures"]
+    assert {"transition_steps", "painter_steps", "dynamics_steps", "beliefs_steps"} <= set(trained)
     stamps = {p: p.stat().st_mtime_ns for p in (out / "cells").rglob("result.json")}
     assert len(stamps) == 6
     backbones.compared(s, Console(quiet=True))

@@ -25,6 +25,7 @@ from videosim.fsq import codes, indices
 from videosim.held_out import open_loop_scores
 from videosim.model_config import FlowConfig, FsqTokenizerConfig, KlTokenizerConfig, MaskedConfig
 from videosim.run import Bar, Console, Run
+from videosim.scales import set_limits, set_scales
 from videosim.types import SensorSpec
 from videosim.world_model import WorldModel
 
@@ -313,8 +314,8 @@ def test_one_batch_can_be_learnt_by_heart(data: Path, tmp_path: Path) -> None:
     assert float(loss(0, torch.Generator())[0].detach()) < 0.2 * before
 
     corpus.encode(model)
-    train._set_scales(model, [corpus])
-    train._set_limits(model, [corpus], anew=True)
+    set_scales(model, [corpus])
+    set_limits(model, [corpus], anew=True)
     batch = corpus.windows(corpus.starts(6)[::12], 6)
     terms: list[dict[str, float]] = []
 
@@ -327,31 +328,6 @@ def test_one_batch_can_be_learnt_by_heart(data: Path, tmp_path: Path) -> None:
     fit("dynamics", whole, imagine, Schedule(250, 5e-3, average=0.9), tmp_path, 0, quiet_bar(250))
     for name in ("latents", "filter", "moved", "reward"):
         assert terms[-1][name] < 0.35 * terms[0][name], name
-
-
-def test_where_one_moment_in_ten_thousand_went_no_dream_goes() -> None:
-    sensors = torch.rand(50_000, 2, generator=torch.Generator().manual_seed(0))
-    sensors[7, 0], sensors[8, 1] = 3.0, -2.0  # each in the middle of a blow
-    least, most = train._box(sensors)
-    assert bool((least.abs() < 1e-3).all()) and bool(((most - 1.0).abs() < 1e-3).all())
-    few = sensors[:100]
-    assert torch.allclose(train._box(few), torch.stack(few.aminmax(dim=0)), atol=0.05)
-
-
-def test_a_round_widens_where_dreams_go_and_a_transition_begun_anew_forgets_it(data: Path) -> None:
-    store = EpisodeStore.open(data)
-    torch.manual_seed(0)
-    model = WorldModel(MODEL, SPEC)
-    corpus = Corpus(store, range(6))
-    train._set_limits(model, [corpus], anew=True)
-    ends = model.dynamics.sensor_low.clone(), model.dynamics.sensor_high.clone()
-    assert bool((ends[0] < ends[1]).all())
-    halves = ends[0] / 2, ends[1] / 2
-    for anew in (False, True):
-        model.dynamics.sensor_low.copy_(halves[0] - 9.0), model.dynamics.sensor_high.copy_(halves[1])
-        train._set_limits(model, [corpus], anew)
-        assert torch.equal(model.dynamics.sensor_high, torch.maximum(ends[1], halves[1]) if not anew else ends[1])
-        assert torch.equal(model.dynamics.sensor_low, ends[0] if anew else halves[0] - 9.0)
 
 
 def test_the_time_of_a_stage_is_kept_with_it(tmp_path: Path) -> None:

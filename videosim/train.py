@@ -38,12 +38,11 @@ from videosim.painting import train_painter
 from videosim.processes import assembled
 from videosim.rounding import rounded
 from videosim.run import Run, write_atomically
+from videosim.scales import sensor_scale, set_limits, set_scales
 from videosim.telling import check_told
 from videosim.training_card import training_card
 from videosim.types import WorldSpec
 from videosim.world_model import WorldModel
-
-RARE = 1e-4  # share of the recorded moments, on either side, where a dream does not go
 
 
 def main(cfg: TrainConfig, run: Run) -> None:
@@ -69,8 +68,8 @@ def main(cfg: TrainConfig, run: Run) -> None:
     cache = LatentCache(run.folder, writes=crew.first)
     cache.fill([*train, *test], model, run)
     if not cfg.init:
-        _set_scales(model, train)
-    _set_limits(model, train, anew=not cfg.init or cfg.new_transition)
+        set_scales(model, train)
+    set_limits(model, train, anew=not cfg.init or cfg.new_transition)
     encode(others, cache, run, cfg.seed)
     seconds["transition"] = train_transition(model, cfg, train, run, crew)
     felt = [corpus for corpus in train if corpus.measured.any()]
@@ -177,7 +176,7 @@ def train_tokenizer(
 ) -> float:
     """Fit the tokenizer on random pairs of consecutive frames."""
     starts, counts = [corpus.starts(1) for corpus in train], mixture.shares(cfg.tokenizer_batch, len(train))
-    mean, std = _sensor_scale(train)
+    mean, std = sensor_scale(train)
 
     def loss(step: int, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         where = [mixture.drawn(own, count, rng) for own, count in zip(starts, counts, strict=True)]
@@ -188,64 +187,6 @@ def train_tokenizer(
         schedule = Schedule(cfg.tokenizer_steps, cfg.tokenizer_rate, average=0.995)
         lesson = one_of(beside([(1.0, loss)], [other.tokenizer_lesson for other in others]))
         return fit("tokenizer", model.tokenizer, lesson, schedule, run.folder, cfg.seed, bar, crew=crew)
-
-
-def _mean_and_std(values: Tensor, floor: float) -> tuple[Tensor, Tensor]:
-    """Of every column of ``values`` ``(F, …)``, of which a log without sensors has none."""
-    if not values.numel():
-        return values.new_zeros(values.shape[1:]), values.new_ones(values.shape[1:])
-    return values.mean(0), values.std(0).clamp(min=floor)
-
-
-def _sensor_scale(train: Sequence[Corpus]) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of every sensor, in the first store that has it."""
-    size = train[0].spec.sensors.size
-    mean, std = torch.zeros(size), torch.ones(size)
-    for corpus in reversed(train):
-        mean[corpus.measured], std[corpus.measured] = _mean_and_std(corpus.sensors[:, corpus.measured], 1e-3)
-    return mean, std
-
-
-def _box(sensors: Tensor) -> Tensor:
-    """The least and the most, ``(2, S)``, of recorded ``sensors`` ``(F, S)``. What no recording holds the model does
-    not know, and a ball two centimetres inside a wall cannot be; where it is for a moment, in the middle of a blow, it
-    must not come to rest in a dream."""
-    return torch.from_numpy(np.quantile(sensors.numpy(), [RARE, 1.0 - RARE], axis=0)).float()
-
-
-def _set_scales(model: WorldModel, train: Sequence[Corpus]) -> None:
-    def scale(name: str, mean: Tensor, std: Tensor) -> None:
-        getattr(model, f"{name}_mean").copy_(mean)
-        getattr(model, f"{name}_std").copy_(std)
-
-    # A number that hardly varies must not be blown up to unit noise.
-    if not model.tokenizer.layout.levels:  # codes keep their own scale: a core must find them again
-        scale("latent", *_mean_and_std(mixture.alike([corpus.latents for corpus in train]), 0.05))
-    scale("sensor", *_sensor_scale(train))
-    scale("reward", *_mean_and_std(mixture.alike([corpus.rewards for corpus in train if corpus.task]), 1e-3))
-    for corpus in reversed([corpus for corpus in train if corpus.measured.any()]):
-        where, known = corpus.starts(1), corpus.measured
-        before = corpus.first[where[:, 0]] + where[:, 1]
-        sensors = _known_sensors(model, corpus)
-        model.dynamics.sensor_step[known] = (sensors[before + 1] - sensors[before]).std(0).clamp(min=0.01)
-
-
-def _set_limits(model: WorldModel, train: Sequence[Corpus], anew: bool) -> None:
-    """Let dreams go where ``train`` has been; where they went before as well, unless the transition is learned
-    ``anew``."""
-    low, high = model.dynamics.sensor_low, model.dynamics.sensor_high
-    if anew:
-        low.fill_(torch.inf), high.fill_(-torch.inf)
-    for corpus in train:
-        known = corpus.measured
-        if known.any():
-            least, most = _box(_known_sensors(model, corpus))
-            low[known], high[known] = torch.minimum(low[known], least), torch.maximum(high[known], most)
-
-
-def _known_sensors(model: WorldModel, corpus: Corpus) -> Tensor:
-    """Those that the log has, standardised, of every recorded moment: ``(F, S')``."""
-    return ((corpus.sensors - model.sensor_mean) / model.sensor_std)[:, corpus.measured]
 
 
 class _Imagination(torch.nn.Module):
