@@ -100,12 +100,12 @@ class Imagination(Experience):
             max_uncertainty=cfg.max_uncertainty,
             uncertainty_penalty=cfg.uncertainty_penalty,
         )
-        rows = self.rows(env, model, cfg.obs)
+        rows = self.rows(env)
         rows.seed(seed)
         return rows
 
-    def rows(self, env: VideoSimVectorEnv, model: WorldModel, mode: str) -> ImaginationVecEnv:
-        return ImaginationVecEnv(env, model, mode)
+    def rows(self, env: VideoSimVectorEnv) -> ImaginationVecEnv:
+        return ImaginationVecEnv(env)
 
     def physics_frames(self, steps: int, model_frames: int | None) -> int | None:
         return model_frames
@@ -123,10 +123,10 @@ class BlindImagination(Imagination):
 
     name, figure, label = "imagination-blind", "imagination_blind", "trained in a dream that does not hear it"
 
-    def rows(self, env: VideoSimVectorEnv, model: WorldModel, mode: str) -> ImaginationVecEnv:
+    def rows(self, env: VideoSimVectorEnv) -> ImaginationVecEnv:
         if env.num_envs < 2:
             raise VideoSimError("imagination-blind gives each dream another one's actions: set agent.envs to 2 or more")
-        return Deaf(env, model, mode)
+        return Deaf(env)
 
 
 class Physics(Experience):

@@ -19,8 +19,8 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvO
 from videosim.envs.observations import Observer, scaled
 from videosim.envs.pool import PhysicsPool
 from videosim.envs.video_sim import VideoSimVectorEnv
+from videosim.errors import VideoSimError
 from videosim.types import ActionSpec
-from videosim.world_model import WorldModel
 
 
 def _spaces(size: int, actions: int) -> tuple[gymnasium.spaces.Box, gymnasium.spaces.Box]:
@@ -75,15 +75,18 @@ class _Rows(VecEnv):
 
 
 class ImaginationVecEnv(_Rows):
-    """SB3's view of ``VideoSimVectorEnv`` (made with ``obs="latent"`` or ``"state"``)."""
+    """SB3's view of ``VideoSimVectorEnv``, as ``gymnasium.make_vec("VideoSim-v0", …)`` makes it. Raises VideoSimError
+    where ``obs`` was neither "latent" nor "state"."""
 
-    def __init__(self, env: VideoSimVectorEnv, model: WorldModel, mode: str) -> None:
-        self.env, self.model, self.mode = env, model, mode
-        size = model.latent_size if mode == "latent" else model.spec.sensors.size
-        super().__init__(env.num_envs, size, model.spec.action)
+    def __init__(self, env: VideoSimVectorEnv) -> None:
+        if env.obs not in ("latent", "state"):
+            raise VideoSimError(f"these policies read obs='latent' or obs='state'; got {env.obs!r}")
+        self.env = env
+        size = env.model.latent_size if env.obs == "latent" else env.model.spec.sensors.size
+        super().__init__(env.num_envs, size, env.model.spec.action)
 
     def _read(self, observation: np.ndarray) -> np.ndarray:
-        return scaled(self.model, torch.as_tensor(observation), self.mode).numpy()
+        return scaled(self.env.model, torch.as_tensor(observation), self.env.obs).numpy()
 
     def reset(self) -> VecEnvObs:
         seed = None if self._seeds[0] is None else int(self._seeds[0])

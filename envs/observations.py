@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from videosim.dynamics import State
 from videosim.envs.pool import PoolStep
 from videosim.errors import VideoSimError
 from videosim.world_model import WorldModel
@@ -22,6 +23,12 @@ def scaled(model: WorldModel, values: Tensor, mode: str) -> Tensor:
     if mode == "state":
         values = (values - model.sensor_mean) / model.sensor_std
     return values.clamp(-10.0, 10.0)
+
+
+def first_belief(model: WorldModel, frames: Tensor) -> State:
+    """What ``model`` holds of the first frames, uint8 ``(n, H, W, 3)``, of as many episodes."""
+    latents = model.encode(frames)[:, None]
+    return model.start(latents, latents.new_zeros(len(frames), 0, model.spec.action.size))
 
 
 class Observer(ABC):
@@ -49,18 +56,14 @@ class Filter(Observer):
         self.model, self.mode = model, mode
         self.size = model.latent_size if mode == "latent" else model.spec.sensors.size
 
-    def _start(self, frames: np.ndarray) -> dict[str, Tensor]:
-        latents = self.model.encode(torch.as_tensor(frames))[:, None]
-        return self.model.start(latents, latents.new_zeros(len(frames), 0, self.model.spec.action.size))
-
-    def _read(self, state: dict[str, Tensor]) -> np.ndarray:
+    def _read(self, state: State) -> np.ndarray:
         return scaled(self.model, self.model.policy_input(state, self.mode), self.mode).numpy()
 
     @torch.no_grad()
     def begin(self, step: PoolStep) -> np.ndarray:
         if step.frames is None:
             raise VideoSimError("the filter needs rendered frames; make the pool with render=True")
-        self.state = self._start(step.frames)
+        self.state = first_belief(self.model, torch.as_tensor(step.frames))
         return self._read(self.state)
 
     @torch.no_grad()
@@ -77,7 +80,7 @@ class Filter(Observer):
         last = {row: observations[row].copy() for row in step.final}
         if step.final:
             rows = sorted(step.final)
-            fresh = self._start(step.frames[rows])
+            fresh = first_belief(self.model, torch.as_tensor(step.frames[rows]))
             index = torch.as_tensor(rows)
             self.state = {name: value.index_copy(0, index, fresh[name]) for name, value in self.state.items()}
             observations[rows] = self._read(fresh)

@@ -149,7 +149,7 @@ class VideoSimVectorEnv(gymnasium.vector.VectorEnv):
         starts: str = "data",
         embodiment: str | int | None = None,
     ) -> None:
-        self.render_mode = _check_render_mode(render_mode)
+        self.render_mode, self.obs = _check_render_mode(render_mode), obs
         self.model = as_model(checkpoint, device, embodiment)
         rules = Rules(obs, horizon, max_uncertainty, uncertainty_penalty)
         self._dream = dream = Dream(self.model, num_envs, rules, Starts(self.model, data, starts))

@@ -115,7 +115,7 @@ def test_seeds_decide_the_episodes_and_never_overlap() -> None:
 
 def test_imagination_tells_the_clock_from_the_end_and_keeps_the_last_frame(tiny_model: WorldModel) -> None:
     def rollout(seed: int) -> tuple[list[np.ndarray], list[dict[str, Any]]]:
-        env = ImaginationVecEnv(VideoSimVectorEnv(3, tiny_model, "state", horizon=4), tiny_model, "state")
+        env = ImaginationVecEnv(VideoSimVectorEnv(3, tiny_model, "state", horizon=4))
         env.seed(seed)
         seen = [env.reset()]
         for _ in range(4):
@@ -136,7 +136,7 @@ def test_imagination_tells_the_clock_from_the_end_and_keeps_the_last_frame(tiny_
 def test_a_learned_end_is_no_time_limit(tiny_model: WorldModel) -> None:
     with torch.no_grad():
         tiny_model.heads.outcome[-1].bias[1] = 20.0  # type: ignore[union-attr,index]
-    env = ImaginationVecEnv(VideoSimVectorEnv(2, tiny_model, "latent", horizon=4), tiny_model, "latent")
+    env = ImaginationVecEnv(VideoSimVectorEnv(2, tiny_model, "latent", horizon=4))
     env.reset()
     _, _, done, infos = env.step(np.zeros((2, 2), np.float32))
     assert done.all() and not any(info["TimeLimit.truncated"] for info in infos)

@@ -60,7 +60,7 @@ def test_the_data_budget_is_the_card_s(tiny_model: WorldModel) -> None:
 
 def test_a_deaf_dream_hears_another_row(tiny_model: WorldModel) -> None:
     def dreamed(kind: type[ImaginationVecEnv], first: float) -> np.ndarray:
-        env = kind(VideoSimVectorEnv(3, tiny_model, "state", horizon=9), tiny_model, "state")
+        env = kind(VideoSimVectorEnv(3, tiny_model, "state", horizon=9))
         env.seed(3)
         env.reset()
         actions = np.zeros((3, 2), np.float32)
