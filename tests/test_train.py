@@ -129,7 +129,7 @@ def test_the_run_reports_its_gate_and_its_scores(run: Run) -> None:
     assert 0.0 < figures["probe_x"] < 0.5
     assert figures["horizon_frames"] >= 5
     spent = {name.removeprefix("training_minutes"): v for name, v in figures.items() if name.startswith("training_m")}
-    assert list(spent) == ["_tokenizer", "_transition", "_painter", "_dynamics", "_beliefs", ""]
+    assert list(spent) == ["_tokenizer", "_transition", "_painter", "_dynamics", "_belief", ""]
     assert spent.pop("") == pytest.approx(sum(spent.values())) and min(spent.values()) > 0.0
     assert (run.folder / "dynamics.csv").is_file() and (run.folder / "tokenizer.csv").is_file()
     assert list((run.folder / "tensorboard").iterdir())

@@ -77,7 +77,7 @@ def main(cfg: TrainConfig, run: Run) -> None:
     seconds["painter"] = train_painter(model, cfg, felt, run, crew)
     seconds["course"] = train_course(model, cfg, felt, run, crew)
     seconds["dynamics"] = train_dynamics(model, cfg, train, test, run, crew, others)
-    seconds["beliefs"] = sharpen_beliefs(model, cfg, felt, run, crew)
+    seconds["belief"] = sharpen_beliefs(model, cfg, felt, run, crew)
     crew.leave_to_the_first()
 
     _say_how_long(seconds, run)
