@@ -7,7 +7,7 @@ model beside it, and what remains is the length's own doing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -96,14 +96,18 @@ def labels(arms: Sequence[str], lengths: Sequence[int]) -> dict[str, str]:
     }
 
 
-def _report(cfg: HorizonsConfig, run: Run, world: str, lengths: list[int]) -> None:
-    figures = run.figures
+def table(figures: Mapping[str, Any], arms: Sequence[str], lengths: Sequence[int]) -> Table:
+    """What policies from fragments of every length are worth."""
     rows = []
-    for arm in cfg.arms:
-        for length in lengths:
+    for arm in arms:
+        for length in sorted(lengths):
             names = [f"{kind}_{PLACES[arm].figure}_h{length}" for kind in ("return", "return_dreamed")]
             rows.append([ARMS[arm], length, *(interval(figures.get(name)) for name in names)])
-    columns = ("policy", "steps of a fragment", "return in physics", "return it dreamed")
+    return Table("By length", ("policy", "steps of a fragment", "return in physics", "return it dreamed"), rows)
+
+
+def _report(cfg: HorizonsConfig, run: Run, world: str, lengths: list[int]) -> None:
+    figures, by_length = run.figures, table(run.figures, cfg.arms, lengths)
     first = [f"return_{PLACES[cfg.arms[0]].figure}_h{length}" for length in lengths]
     best = max(first, key=lambda name: figures[name]["value"])
     page = Report(
@@ -114,8 +118,8 @@ def _report(cfg: HorizonsConfig, run: Run, world: str, lengths: list[int]) -> No
         first[:4],
         labels(cfg.arms, lengths),
         plots=[curves(figures, cfg.arms, lengths)],
-        tables=[Table("By length", columns, rows)],
+        tables=[by_length],
     )
     write_report(run.folder / "report.html", page)
     run.say(f"report: {run.folder / 'report.html'}")
-    run.table(f"{world}: return by the length of imagined fragments", columns, rows)
+    run.table(f"{world}: return by the length of imagined fragments", by_length.columns, by_length.rows)

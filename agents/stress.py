@@ -6,7 +6,7 @@ A model that is told nothing of the perturbation cannot foresee its harm, so not
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -113,12 +113,27 @@ def labels(perturbations: Sequence[str]) -> dict[str, str]:
     return words | {f"brittleness_{name}": f"Harm of {name}, the former less the latter" for name in perturbations}
 
 
+def table(figures: Mapping[str, Any], perturbations: Sequence[str], episodes: int) -> Table:
+    """What every change costs either policy, the most harmful first."""
+    places = [PLACES[place].figure for place in ARMS_COMPARED]
+    kinds = [*(f"harm_{place}" for place in places), "brittleness"]
+    order = sorted(perturbations, key=lambda name: -figures[f"harm_{places[0]}_{name}"]["value"])
+    rows = [[name, *(interval(figures[f"{kind}_{name}"]) for kind in kinds)] for name in order]
+    columns = ("perturbation", *(f"harm to the one {ARMS[place]}" for place in ARMS_COMPARED), "the former's more")
+    whole = [interval(figures[f"return_{place}_none"]) for place in places]
+    note = (
+        f"Returns without a change: {whole[0]} and {whole[1]}. Harm: the return that a change costs, over the same "
+        f"{episodes} episodes. Factors multiply; a delay is counted in the agent's steps."
+    )
+    if alike := figures.get("harm_rank_correlation"):
+        note += f" Rank correlation of the two columns: {interval(alike)}."
+    return Table("Changes, the most harmful first", columns, rows, note)
+
+
 def _report(cfg: StressConfig, run: Run, world: str) -> None:
     figures, places = run.figures, [PLACES[place].figure for place in ARMS_COMPARED]
-    order = sorted(cfg.perturbations, key=lambda name: -figures[f"harm_{places[0]}_{name}"]["value"])
-    kinds = [*(f"harm_{place}" for place in places), "brittleness"]
-    rows: list[list[Any]] = [[name, *(interval(figures[f"{kind}_{name}"]) for kind in kinds)] for name in order]
-    columns = ("perturbation", *(f"harm to the one {ARMS[place]}" for place in ARMS_COMPARED), "the former's more")
+    changes = table(figures, cfg.perturbations, cfg.episodes)
+    order = [str(row[0]) for row in changes.rows]
     keys = ("value", "low", "high")
     dots = {
         "title": "How much more a change harms the policy from imagination",
@@ -126,11 +141,6 @@ def _report(cfg: StressConfig, run: Run, world: str) -> None:
         "rows": [{"name": name, **{key: figures[f"brittleness_{name}"][key] for key in keys}} for name in order],
         "note": "Below zero it stands the change better than the policy from physics.",
     }
-    whole = [interval(figures[f"return_{place}_none"]) for place in places]
-    note = (
-        f"Returns without a change: {whole[0]} and {whole[1]}. Harm: the return that a change costs, over the same "
-        f"{cfg.episodes} episodes. Factors multiply; a delay is counted in the agent's steps."
-    )
     headline = [name for name in ("harm_rank_correlation", *(f"return_{place}_none" for place in places))]
     page = Report(
         f"Policies in changed physics: {world}",
@@ -140,8 +150,8 @@ def _report(cfg: StressConfig, run: Run, world: str) -> None:
         [name for name in headline if name in figures],
         labels(cfg.perturbations),
         plots=[dots],
-        tables=[Table("Changes, the most harmful first", columns, rows, note)],
+        tables=[changes],
     )
     write_report(run.folder / "report.html", page)
     run.say(f"report: {run.folder / 'report.html'}")
-    run.table(f"{world}: harm of changed physics", columns, rows)
+    run.table(f"{world}: harm of changed physics", changes.columns, changes.rows)

@@ -30,6 +30,7 @@ from videosim.audits.catalogue import SCENES
 from videosim.audits.verdict import load_bars
 from videosim.cli import COMMANDS
 from videosim.envs import bench
+from videosim.report import Table
 from videosim.run import write_atomically
 from videosim.statistics import Estimate
 from videosim.video import webp_bytes
@@ -169,13 +170,22 @@ def _exploit(folder: Path, result: dict[str, Any]) -> str:
 
 def _horizons(folder: Path, result: dict[str, Any]) -> str:
     asked = result["config"]
-    labels = horizons.labels(asked["arms"], asked["horizons"])
-    return _part(f"{folder.name}: how long should a dream be that a policy learns in?", result, labels, {})
+    table = horizons.table(result["figures"], asked["arms"], asked["horizons"])
+    return _told(f"{folder.name}: how long should a dream be that a policy learns in?", table, result)
 
 
 def _stress(folder: Path, result: dict[str, Any]) -> str:
-    labels = stress.labels(result["config"]["perturbations"])
-    return _part(f"{folder.name}: policies in changed physics", result, labels, {})
+    asked = result["config"]
+    table = stress.table(result["figures"], asked["perturbations"], asked["episodes"])
+    return _told(f"{folder.name}: policies in changed physics", table, result)
+
+
+def _told(title: str, table: Table, result: dict[str, Any]) -> str:
+    """A table that a command's own report shows as well."""
+    lines = [" | ".join(str(cell) for cell in row) for row in table.rows]
+    head = [f"| {' | '.join(table.columns)} |", "|---" * len(table.columns) + "|"]
+    said = [table.note, ""] if table.note else []
+    return "\n".join([f"### {title}", "", *head, *(f"| {line} |" for line in lines), "", *said, _made(result)])
 
 
 def _calibrate(folder: Path, result: dict[str, Any]) -> str:

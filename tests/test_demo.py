@@ -118,31 +118,32 @@ def test_a_ranking_stands_below_its_world(results: ModuleType, tmp_path: Path) -
     )
 
 
-SMALLER = {  # a figure of each of the other commands, and its words
+SMALLER = {  # of each of the other commands: settings, figures, and a line that they give
     "exploit": (
-        "exploitation_wary",
-        "| What the dream promised too much at the end, wary of the model's doubts | 0.7 [",
+        {}, ["exploitation_wary"], "| What the dream promised too much at the end, wary of the model's doubts | 0.7 ["
     ),
-    "horizons": (
-        "return_imagination_h60",
-        "| Return in physics, trained in imagination, fragments of 60 steps | 0.7 [",
+    "horizons": ({"horizons": [60]}, ["return_imagination_h60"], "| trained in imagination | 60 | 0.7 [0.6, 0.8] |"),
+    "stress": (
+        {"perturbations": ["mass2"], "episodes": 7},
+        [f"{of}_none" for of in ("return_imagination", "return_physics")]
+        + [f"{of}_mass2" for of in ("harm_imagination", "harm_physics", "brittleness")],
+        "| mass2 | 0.7 [0.6, 0.8] | 0.7 [0.6, 0.8] | 0.7 [0.6, 0.8] |\n\nReturns without a change: 0.7 [0.6, 0.8] and",
     ),
-    "stress": ("brittleness_mass2", "| Harm of mass2, the former less the latter | 0.7 ["),
-    "calibrate": ("spearman_policy", "where its policy leads | 0.7 [0.6, 0.8] | 9 |  | ≥ 0.6: PASS |"),
-    "bench": ("physical_range_fraction_1000", "physics go | 0.7 [0.6, 0.8] | 9 |  | ≥ 0.99: FAIL |"),
-}
+    "calibrate": ({}, ["spearman_policy"], "where its policy leads | 0.7 [0.6, 0.8] | 9 |  | ≥ 0.6: PASS |"),
+    "bench": ({}, ["physical_range_fraction_1000"], "physics go | 0.7 [0.6, 0.8] | 9 |  | ≥ 0.99: FAIL |"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("command", SMALLER)
 def test_every_command_that_is_kept_is_shown_in_words(results: ModuleType, tmp_path: Path, command: str) -> None:
-    name, row = SMALLER[command]
-    settings = to_dict(getattr(config, COMMANDS[command].config)(checkpoint="push"))
-    figures = {name: {"value": 0.7, "low": 0.6, "high": 0.8, "n": 9}, "of_no_name": {"value": 1.0}}
+    asked, names, line = SMALLER[command]
+    settings = to_dict(getattr(config, COMMANDS[command].config)(checkpoint="push", **asked))
+    figures = {name: {"value": 0.7, "low": 0.6, "high": 0.8, "n": 9} for name in names} | {"of_no_name": {"value": 1.0}}
     (tmp_path / "push").mkdir()
     said = {"command": command, "config": settings, "figures": figures}
     (tmp_path / "push" / results.KEPT[command]).write_text(json.dumps(said))
     text = results.section(tmp_path)
-    assert text.startswith("### push: ") and row in text and "of_no_name" not in text
+    assert text.startswith("### push: ") and line in text and "of_no_name" not in text
     assert set(SMALLER) | {"gap", "rank", "audit"} == set(results.KEPT) == set(results.SHOWN)
 
 
