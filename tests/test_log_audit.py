@@ -72,6 +72,22 @@ def test_lag_and_gain_of_the_log_are_found(log):
     np.testing.assert_array_equal(clip.start.frames[-1], clip.frames[0])
 
 
+def test_what_a_training_held_out_of_a_drive_is_examined_and_nothing_else(tmp_path):
+    store = EpisodeStore.create(tmp_path / "store", SPEC, source="a test")
+    pieces = [drive(seed) for seed in range(3)]
+    for number, piece in enumerate(pieces):
+        store.append(piece, (number * STEPS + np.arange(STEPS + 1)) * SPEC.dt_s)
+    truth = LogTruth(str(store.folder), held_out=60)  # of the last piece its last 60 frames: 52 behind a first context
+    assert [len(clip.actions) for clip in truth.clips] == [10] * 5
+    tail = pieces[-1].frames[-60:]
+    for number, clip in enumerate(truth.clips):
+        at = CONTEXT - 1 + 10 * number
+        np.testing.assert_array_equal(clip.start.frames, tail[at - CONTEXT + 1 : at + 1])
+        np.testing.assert_array_equal(clip.frames, tail[at : at + 11])
+        np.testing.assert_array_equal(clip.actions, pieces[-1].actions[-59:][at : at + 10])
+    assert truth.lag == LATE and truth.gain == pytest.approx(TURN_PX, rel=0.1)
+
+
 @pytest.mark.parametrize("control", ["steered", "freeze", "blind", "inverted"])
 def test_every_control_gets_its_verdict(exam, control):
     found = examine_control(exam, control)

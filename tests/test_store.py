@@ -154,6 +154,8 @@ def test_the_end_of_a_drive_is_held_out(tmp_path: Path) -> None:
     for first in begun:
         pieces.append(episode(store.world, 20, seed=first))
         store.append(pieces[-1], (first + np.arange(21)) * 0.05)
+    assert store.divided(15.0) == store.split_by_time(15)
+    assert store.divided(0.3) == tuple([(i, 0, 21) for i in side] for side in store.split(0.3))
     train, test = store.split_by_time(15)  # of 61 frames 46 to 60, and not 41 to 45
     assert test == [(0, 6, 21)]
     assert train == [(1, 0, 21), (2, 0, 21)]

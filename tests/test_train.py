@@ -160,6 +160,7 @@ def test_a_log_without_sensors_makes_a_model(tmp_path: Path) -> None:
         warnings.simplefilter("error", UserWarning)
         run = trained_in(tmp_path / "run", settings(tmp_path / "store", **TINY))
     assert run.figures["error_early"]["value"] > 0.0
+    assert "filter_error" not in run.figures  # of a picture that is shown there is nothing to find out
     made = load_checkpoint(tmp_path / "run")
     assert made.contexts is not None
     with torch.no_grad():

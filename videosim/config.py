@@ -44,7 +44,7 @@ class TrainConfig:
     new_transition: bool = False  # with init: begin what moves the state anew, shown model.dynamics.products
     seed: int = 0
     threads: int = 0  # 0: as many as torch chooses
-    held_out: Any = 0.1  # share of the episodes never trained on; from 1 on: last frames of one drive; [a,b]: by store
+    held_out: Any = 0.1  # share of the episodes never trained on; from 2 on: last frames of one drive; [a,b]: by store
     mirror: list[str] = field(default_factory=list)  # actions and sensors whose sign a mirror turns: train on both
     model: ModelConfig = field(default_factory=ModelConfig)
     tokenizer_steps: int = 7000
@@ -263,7 +263,7 @@ class AuditConfig:
     )
     world: str = ""  # whose audits, such as "driving" or "laws"; empty: those of the checkpoint's world, or of push
     data: str = ""  # episode store of a driving log; the model is then audited on its held-out episodes
-    held_out: float = 0.1  # share of them, as in `videosim train`; 1 where training has seen none
+    held_out: float = 0.1  # as it was in `videosim train`; 1 where training has seen none of it
     controls: list[str] = field(default_factory=lambda: ["few"])  # broken worlds by name; [few]: three; [all]: the zoo
     size: str = "full"  # of the bar file: "smoke", "quick", "standard" or "full"
     bars: str = ""  # another bar file than the registered one; the ledger takes no measurement made with it

@@ -26,10 +26,9 @@ BACKGROUND_FRAMES = 15  # frames whose median image counts as an episode's backg
 COMMON_FRAMES = 64  # episodes whose median background counts as common to all
 
 
-def divided(store: EpisodeStore, number: int, held_out: Any) -> tuple[Sequence[int | Part], Sequence[int | Part]]:
+def divided(store: EpisodeStore, number: int, held_out: Any) -> tuple[list[Part], list[Part]]:
     """What a store of body ``number`` has to train on and to test on; ``held_out`` as in ``TrainConfig``."""
-    share = held_out[number] if isinstance(held_out, (list, tuple)) else held_out
-    return store.split(share) if share < 1 else store.split_by_time(int(share))
+    return store.divided(held_out[number] if isinstance(held_out, (list, tuple)) else held_out)
 
 
 class Corpus:

@@ -45,7 +45,8 @@ def open_loop_scores(model: WorldModel, corpus: Corpus, horizon: int, count: int
     range, without sensors half a standard deviation of the latents; ``error_{5,15,50}``; ``error_early``, the mean over
     the first 15 steps, and ``error_mean``, over the horizon; ``reward_error``: absolute error of the mean reward per
     step, in rewards, where there is a task; ``uncertainty_spearman``: rank correlation of uncertainty with the true
-    error; ``filter_error``: the state error while every frame is seen, after the first half of the window;
+    error; ``filter_error``: the state error while every frame is seen, after the first half of the window, of a log
+    with sensors;
     ``uncertainty_threshold``: the uncertainty that 95 % of the steps within the limit stay below, once it has
     been multiplied by ``uncertainty_scale``, so that it is as large as the error on average. Raises VideoSimError
     when no episode is long enough.
@@ -58,7 +59,7 @@ def open_loop_scores(model: WorldModel, corpus: Corpus, horizon: int, count: int
         doubts.append(out.uncertainty)
         rewards.append(out.rewards)
     error = torch.stack(errors, 1)
-    filtered = _filter_error(model, batch, length)
+    filtered = {"filter_error": _filter_error(model, batch, length)} if model.has_sensors else {}
     passed = error > (STATE_ERROR_LIMIT if model.has_sensors else LATENT_ERROR_LIMIT)
     first = torch.where(passed.any(1), passed.int().argmax(1) + 1, error.shape[1])
     reward_error = (torch.stack(rewards, 1) - batch["rewards"][:, CONTEXT - 1 :]).abs().mean()
@@ -73,7 +74,7 @@ def open_loop_scores(model: WorldModel, corpus: Corpus, horizon: int, count: int
         "error_early": float(error[:, :EARLY].mean()),
         "error_mean": float(error.mean()),
         **paid,
-        "filter_error": filtered,
+        **filtered,
         "uncertainty_spearman": float(np.nan_to_num(rank)),
         "uncertainty_scale": ratio * model.caution(),
         "uncertainty_threshold": ratio * float(sound.quantile(0.95)),

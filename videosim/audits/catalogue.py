@@ -111,7 +111,7 @@ AUDITS: dict[str, Mapping[str, Audit]] = {name: scene.audits for name, scene in 
 
 
 def log_scene(folder: str, held_out: float) -> Scene:
-    """The scene of a recorded log: the episodes of the store in ``folder`` that training with this share ``held_out``
+    """The scene of a recorded log: the episodes of the store in ``folder`` that training with this ``held_out``
     has not seen. VideoSimError where there are none, or nothing to steer by."""
     log = LogTruth(folder, held_out)
     return Scene(

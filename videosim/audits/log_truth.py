@@ -14,7 +14,7 @@ import numpy as np
 
 from videosim.audits.world import Start, World
 from videosim.data.alignment import MAX_LAG_S, SHORTEST, image_motion, lag_correlation
-from videosim.data.store import EpisodeStore
+from videosim.data.store import EpisodeStore, Part
 from videosim.errors import VideoSimError
 from videosim.types import WorldSpec
 
@@ -35,8 +35,8 @@ class Clip:
 
 
 class LogTruth:
-    """The clips of a store's held-out episodes, one after the other. VideoSimError where the store has no steering, or
-    no held-out episode that is long enough.
+    """The clips of what a store holds out, one after the other. VideoSimError where the store has no steering, or
+    nothing that is held out is long enough.
 
     lag   frames by which the picture follows the steering, where their correlation over the whole log is best
     gain  pixels that the picture turns in a step, to the right, for steering of full lock to the left, by least squares
@@ -50,8 +50,8 @@ class LogTruth:
         self.column = self.spec.action.names.index("steer")
         self.steps = round(SECONDS / self.spec.dt_s)
         self._key = f"{store.world.to_dict()}{store.seeds}{store.lengths}{held_out}"
-        seen, unseen = store.split(held_out)
-        self.clips = [clip for number in unseen for clip in self._cut(store, number)]
+        seen, unseen = store.divided(held_out)
+        self.clips = [clip for part in unseen for clip in self._cut(store, part)]
         if not self.clips:
             raise VideoSimError(
                 f"no held-out episode of {folder} has {CONTEXT + self.steps} frames; give a longer log, or held_out=1 "
@@ -66,24 +66,24 @@ class LogTruth:
         """Of what the clips are cut from."""
         return hashlib.sha256(self._key.encode()).hexdigest()
 
-    def _cut(self, store: EpisodeStore, number: int) -> list[Clip]:
-        frames, actions = store.frames(number), np.asarray(store.column("actions", number), np.float32)
+    def _cut(self, store: EpisodeStore, part: Part) -> list[Clip]:
+        frames, actions = _frames(store, part), _actions(store, part)
         cuts: list[Clip] = []
         for at in range(CONTEXT - 1, len(actions) - self.steps + 1, self.steps):
             before = slice(at - CONTEXT + 1, at)
             context = np.array(frames[before.start : at + 1])
-            start = Start(np.zeros(0), context, actions[before], len(cuts) + 1000 * number)
+            start = Start(np.zeros(0), context, actions[before], len(cuts) + 1000 * part.episode)
             cuts.append(Clip(start, actions[at : at + self.steps], np.array(frames[at : at + self.steps + 1])))
         return cuts
 
-    def _fit(self, store: EpisodeStore, numbers: list[int]) -> None:
-        """Lag, gain and latents, off episodes that training may have seen."""
+    def _fit(self, store: EpisodeStore, parts: list[Part]) -> None:
+        """Lag, gain and latents, off what training may have seen."""
         steer, motion = [], []
-        for number in numbers:
-            turned = np.asarray(store.column("actions", number)[:, self.column], np.float64)
+        for part in parts:
+            turned = _actions(store, part)[:, self.column].astype(np.float64)
             if len(turned) >= SHORTEST:
                 steer.append(turned)
-                motion.append(image_motion(store.frames(number)))
+                motion.append(image_motion(_frames(store, part)))
         correlation = lag_correlation(steer, motion, round(MAX_LAG_S / self.spec.dt_s))
         if np.isnan(correlation).all():
             raise VideoSimError("neither the steering of this log nor its picture varies; audit one that turns")
@@ -92,7 +92,7 @@ class LogTruth:
         s, m = (np.concatenate(part) for part in zip(*pairs, strict=True))
         self.gain = float(s @ m / (s @ s))
         rng = np.random.default_rng(0)
-        every = np.concatenate([store.frames(number)[::4] for number in numbers])
+        every = np.concatenate([_frames(store, part)[::4] for part in parts])
         rows = _flat(every[rng.permutation(len(every))[:SAMPLE]])
         self._mean = rows.mean(0)
         _, size, axes = np.linalg.svd(rows - self._mean, full_matrices=False)
@@ -103,6 +103,14 @@ class LogTruth:
         """Principal components of frames (T, H, W, 3) of this log, each of unit variance: float64 (T, <=32). No model's
         own, for each would choose its own measure."""
         return (_flat(frames) - self._mean) @ self._axes
+
+
+def _frames(store: EpisodeStore, part: Part) -> np.ndarray:
+    return store.frames(part.episode)[part.first : part.end]
+
+
+def _actions(store: EpisodeStore, part: Part) -> np.ndarray:
+    return np.asarray(store.column("actions", part.episode)[part.first : part.end - 1], np.float32)
 
 
 def _flat(frames: np.ndarray) -> np.ndarray:

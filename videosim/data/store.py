@@ -120,12 +120,20 @@ class EpisodeStore:
         """T, the number of transitions, of every episode."""
         return [int(n) - 1 for n in self._rows]
 
+    def divided(self, held_out: float) -> tuple[list[Part], list[Part]]:
+        """What there is to train on and to test on: ``held_out`` is a share of the episodes (``split``) or, from 2 on,
+        the last frames of one drive (``split_by_time``)."""
+        if held_out > 1:
+            return self.split_by_time(int(held_out))
+        seen, kept = ([Part(i, 0, self.lengths[i] + 1) for i in side] for side in self.split(held_out))
+        return seen, kept
+
     def split(self, held_out: float = 0.1) -> tuple[list[int], list[int]]:
         """Episode numbers to train on and to test on. An episode's side follows from its seed and behaviour alone, so
         appending never moves one; the share held out is ``held_out`` on average. Of a few episodes, where that leaves a
         side empty, the one that comes closest goes there."""
         if not 0.0 <= held_out <= 1.0:
-            raise VideoSimError(f"held_out is a share between 0 and 1, not {held_out}")
+            raise VideoSimError(f"held_out is a share between 0 and 1, or a number of frames from 2 on; got {held_out}")
         facts = zip(self.seeds, self.behaviours, strict=True)
         digests = (hashlib.blake2b(f"{seed}|{behaviour}".encode(), digest_size=8).digest() for seed, behaviour in facts)
         place = np.array([int.from_bytes(digest, "big") / 2.0**64 for digest in digests])
