@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from videosim import auditing
 from videosim.audits.catalogue import log_scene
 from videosim.audits.exam import Exam
 from videosim.audits.log_truth import CONTEXT, LogTruth
@@ -16,6 +18,7 @@ from videosim.audits.turns import draw_pairs
 from videosim.audits.verdict import FAIL
 from videosim.audits.world import DreamWorld
 from videosim.cli import main
+from videosim.config import AuditConfig
 from videosim.data.store import EpisodeStore
 from videosim.errors import VideoSimError
 from videosim.types import ActionSpec, Episode, FrameSpec, SensorSpec, WorldSpec
@@ -136,6 +139,21 @@ def test_a_log_without_turns_or_too_short_is_refused(tmp_path, change, said):
     store.append(episode)
     with pytest.raises(VideoSimError, match=said):
         log_scene(str(store.folder), held_out=1.0)
+
+
+def trained(**data: float) -> SimpleNamespace:
+    return SimpleNamespace(card={"Data": data}, titled=lambda section: section)
+
+
+def test_a_model_is_examined_on_what_its_training_held_out(monkeypatch):
+    asked = []
+    monkeypatch.setattr("videosim.audits.catalogue.log_scene", lambda folder, held_out: asked.append(held_out))
+    told, older = trained(**{"held out": 150}), trained(frames=800)
+    for cfg, models in (({}, [told]), ({}, [older]), ({}, []), ({"held_out": 1.0}, [told]), ({"held_out": 7.0}, [])):
+        auditing._scene(AuditConfig(data="log", **cfg), models)
+    assert asked == [150.0, 0.1, 0.1, 1.0, 7.0]
+    with pytest.raises(VideoSimError, match="give held_out="):
+        auditing._scene(AuditConfig(data="log"), [told, older])
 
 
 @pytest.mark.slow

@@ -135,6 +135,7 @@ def test_the_run_reports_its_gate_and_its_scores(run: Run) -> None:
     assert list((run.folder / "tensorboard").iterdir())
     card = (run.folder / "checkpoint" / "README.md").read_text()
     assert "error_mean" in card and "held-out episodes" in card
+    assert load_checkpoint(run.folder).card["Data"]["held out"] == 0.2
 
 
 def test_contexts_are_clips_of_the_data(model: WorldModel, data: Path) -> None:

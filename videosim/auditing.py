@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videosim.audit_films import model_films
 from videosim.audit_page import page
 from videosim.audit_tables import show, verdicts
-from videosim.config import AuditConfig, LedgerConfig
+from videosim.config import HELD_OUT, AuditConfig, LedgerConfig, TrainConfig
 from videosim.errors import VideoSimError
 from videosim.report import write_report
 from videosim.run import Bar, Run, write_atomically
@@ -23,7 +23,6 @@ from videosim.video import Film
 if TYPE_CHECKING:
     from videosim.audits.exam import Exam, Keep
     from videosim.audits.scene import Scene
-    from videosim.types import WorldSpec
 
 MEASUREMENTS = "measurements.json"
 
@@ -42,7 +41,7 @@ def audit(cfg: AuditConfig, run: Run) -> None:
             f"one model is audited, or two different ones side by side; got checkpoint={cfg.checkpoint}"
         )
     models = {name: _loaded(name) for name in names}
-    scene = _scene(cfg, {name: model.spec for name, (model, _) in models.items()})
+    scene = _scene(cfg, [model for model, _ in models.values()])
     wanted = scene.expected()
     controls = {"all": list(wanted), "few": list(scene.few)}.get(",".join(cfg.controls), list(cfg.controls))
     unknown = [name for name in controls if name not in wanted]
@@ -136,19 +135,27 @@ def ledger(cfg: LedgerConfig, run: Run) -> None:
     )
 
 
-def _scene(cfg: AuditConfig, specs: Mapping[str, WorldSpec]) -> Scene:
+def _scene(cfg: AuditConfig, models: Sequence[Any]) -> Scene:
     """The scene of the log that is given; else of the models' world, or of ``cfg.world`` where controls alone are
     audited."""
     from videosim.audits.catalogue import log_scene, scene_of
 
     if cfg.data:
-        return log_scene(cfg.data, cfg.held_out)
-    worlds = list(dict.fromkeys(spec.name for spec in specs.values())) or [cfg.world or "push"]
+        return log_scene(cfg.data, _held_out(models) if cfg.held_out is None else cfg.held_out)
+    worlds = list(dict.fromkeys(model.spec.name for model in models)) or [cfg.world or "push"]
     if len(worlds) > 1 or cfg.world not in ("", worlds[0]):
         raise VideoSimError(
             f"one world is audited at a time; got {' and '.join(dict.fromkeys([*worlds, cfg.world or worlds[0]]))}"
         )
     return scene_of(worlds[0])
+
+
+def _held_out(models: Sequence[Any]) -> float:
+    """What of the log ``models`` were trained on they have not seen, as their cards say."""
+    said = {float(model.card.get(model.titled("Data"), {}).get(HELD_OUT, TrainConfig.held_out)) for model in models}
+    if len(said) > 1:
+        raise VideoSimError(f"one of these models was trained without what the other has seen ({said}); give held_out=")
+    return said.pop() if said else TrainConfig.held_out
 
 
 def _loaded(checkpoint: str) -> tuple[Any, str]:

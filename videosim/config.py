@@ -18,6 +18,8 @@ from videosim.generate_config import GenerateConfig as GenerateConfig
 from videosim.generate_config import IntendConfig as IntendConfig
 from videosim.model_config import ModelConfig
 
+HELD_OUT = "held out"  # in the data section of a model's card: held_out, as it was trained
+
 
 @dataclass
 class WorldConfig:
@@ -263,7 +265,7 @@ class AuditConfig:
     )
     world: str = ""  # whose audits, such as "driving" or "laws"; empty: those of the checkpoint's world, or of push
     data: str = ""  # episode store of a driving log; the model is then audited on its held-out episodes
-    held_out: float = 0.1  # as it was in `videosim train`; 1 where training has seen none of it
+    held_out: float | None = None  # as in `videosim train`; null: as the checkpoint was trained; 1: it has seen none
     controls: list[str] = field(default_factory=lambda: ["few"])  # broken worlds by name; [few]: three; [all]: the zoo
     size: str = "full"  # of the bar file: "smoke", "quick", "standard" or "full"
     bars: str = ""  # another bar file than the registered one; the ledger takes no measurement made with it

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from videosim.config import TrainConfig
+from videosim.config import HELD_OUT, TrainConfig
 from videosim.corpus import Corpus
 from videosim.data.store import EpisodeStore
 from videosim.world_model import WorldModel
@@ -30,9 +30,10 @@ def training_card(
             "frames": store.frames_total,
             "training episodes": len(train.frames),
             "held-out episodes": len(test.frames),
+            HELD_OUT: cfg.held_out[number] if isinstance(cfg.held_out, (list, tuple)) else cfg.held_out,
             **{f"episodes of behaviour {b}": store.behaviours.count(b) for b in sorted(set(store.behaviours))},
         }
-        for body, store, (train, test) in zip(bodies, stores, sides, strict=True)
+        for number, (body, store, (train, test)) in enumerate(zip(bodies, stores, sides, strict=True))
     }
     training: dict[str, dict[str, Any]] = {
         "Training": {
