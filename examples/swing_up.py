@@ -34,7 +34,7 @@ def main(steps: int) -> None:
         learning_rate=lambda left: 1e-3 * left, policy_kwargs={"log_std_init": -0.5},
     )  # fmt: skip
     before, _ = evaluate_policy(policy, physics, n_eval_episodes=10)
-    policy.learn(steps)
+    policy.learn(steps, log_interval=20)
     after, spread = evaluate_policy(policy, physics, n_eval_episodes=10)
     print(f"mean return of 10 episodes in MuJoCo: {before:.0f} untrained,", end=" ")
     print(f"{after:.0f} (standard deviation {spread:.0f}) after {steps:,} imagined steps")
