@@ -82,19 +82,18 @@ def main(cfg: CalibrateConfig, run: Run) -> None:
     found = measured(doubts, rng)
     run.figures = {name: figure.to_dict() for name, figure in found.items()}
     limit, ratio = _threshold(doubts)
-    before = model.card.get(model.titled("Uncertainty"), {})
     feared, came = doubts["policy"].known()
     lost = came > STATE_ERROR_LIMIT
     run.figure("error_over_uncertainty", ratio)
     run.figure("threshold", limit, unit="of range")
-    run.figure("threshold_before", before.get("threshold") if isinstance(before, dict) else None, unit="of range")
+    run.figure("threshold_before", model.recorded("Uncertainty", "threshold"), unit="of range")
     run.figure("lost_above_threshold", float((feared[lost] > limit).mean()) if lost.any() else None, n=int(lost.sum()))
     _report(cfg, run, model.spec.name, doubts)
     if cfg.write:
         kept: dict[str, Any] = {LABELS[name]: run.figures[name]["value"] for name in BARS if name in run.figures}
         rank = found["spearman_behaviour"].value
         scale = {"scale": ratio * model.caution(), "threshold": ratio * limit, "rank correlation": rank}
-        amend_card(folder, model.titled("Uncertainty"), {**before, **scale, **kept})
+        amend_card(folder, model.titled("Uncertainty"), {**model.section("Uncertainty"), **scale, **kept})
         run.say(f"threshold {ratio * limit:.4g} written to {folder}")
 
 

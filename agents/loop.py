@@ -149,8 +149,7 @@ def _policy(cfg: LoopConfig, number: int, checkpoint: str, run: Run) -> Stage:
 
 def _horizon(model: WorldModel) -> float | None:
     """The open-loop horizon that the model's card records, in frames."""
-    scores = model.card.get("Open loop on held-out episodes")
-    return scores.get("horizon_frames") if isinstance(scores, dict) else None
+    return model.recorded("Open loop on held-out episodes", "horizon_frames")
 
 
 def _publish(source: Path | None, target: Path) -> None:

@@ -202,6 +202,5 @@ class ImaginationByPhysics(Physics):
 
 def model_frames(model: WorldModel) -> int | None:
     """Physics frames in the store the model was made from, as its card says; None where it does not."""
-    data = model.card.get(model.titled("Data"))
-    frames = data.get("frames") if isinstance(data, dict) else None
-    return int(frames) if isinstance(frames, (int, float)) else None
+    frames = model.recorded("Data", "frames")
+    return None if frames is None else int(frames)

@@ -193,10 +193,10 @@ def _limit(wanted: float | str | None, model: WorldModel) -> float:
         raise VideoSimError(f"max_uncertainty is None, a number from 0 or {CALIBRATED!r}; got {wanted!r}")
     if not isinstance(wanted, str):
         return _number("max_uncertainty", wanted)
-    section = model.card.get(model.titled("Uncertainty"))
-    if not isinstance(section, dict) or "threshold" not in section:
+    threshold = model.recorded("Uncertainty", "threshold")
+    if threshold is None:
         raise VideoSimError(
             "max_uncertainty='calibrated' needs a threshold in the model card, and this checkpoint has none; "
             "give a number, or train the model again"
         )
-    return _number("the model card's uncertainty threshold", section["threshold"])
+    return _number("the model card's uncertainty threshold", threshold)

@@ -40,6 +40,14 @@ def refused(folder: Path, words: str | None = None) -> None:
     assert len(sentence) < 500
 
 
+@pytest.mark.parametrize("said", ["x", 3, None, {}, {"threshold": "high"}, {"threshold": True}, {"scale": 0.2}])
+def test_a_card_may_say_anything(tiny_model: WorldModel, said: Any) -> None:
+    tiny_model.card = {"Uncertainty": said}
+    assert tiny_model.recorded("Uncertainty", "threshold") is None
+    tiny_model.card = {"Uncertainty": {"threshold": 0.2}}
+    assert tiny_model.recorded("Uncertainty", "threshold") == 0.2
+
+
 def test_round_trip_dreams_the_same(tiny_model: WorldModel, folder: Path) -> None:
     loaded = load_checkpoint(folder)
     assert loaded.spec == tiny_model.spec

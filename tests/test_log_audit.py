@@ -142,7 +142,7 @@ def test_a_log_without_turns_or_too_short_is_refused(tmp_path, change, said):
 
 
 def trained(**data: float) -> SimpleNamespace:
-    return SimpleNamespace(card={"Data": data}, titled=lambda section: section)
+    return SimpleNamespace(recorded=lambda title, name: {"Data": data}[title].get(name))
 
 
 def test_a_model_is_examined_on_what_its_training_held_out(monkeypatch):

@@ -152,10 +152,14 @@ def _scene(cfg: AuditConfig, models: Sequence[Any]) -> Scene:
 
 def _held_out(models: Sequence[Any]) -> float:
     """What of the log ``models`` were trained on they have not seen, as their cards say."""
-    said = {float(model.card.get(model.titled("Data"), {}).get(HELD_OUT, TrainConfig.held_out)) for model in models}
+    recorded = {model.recorded("Data", HELD_OUT) for model in models}
+    said = sorted({TrainConfig.held_out if held_out is None else held_out for held_out in recorded or {None}})
     if len(said) > 1:
-        raise VideoSimError(f"one of these models was trained without what the other has seen ({said}); give held_out=")
-    return said.pop() if said else TrainConfig.held_out
+        raise VideoSimError(
+            f"one of these models was trained without what the other has seen (held_out={said[0]:g} and {said[1]:g}); "
+            "give held_out="
+        )
+    return float(said[0])
 
 
 def _loaded(checkpoint: str) -> tuple[Any, str]:

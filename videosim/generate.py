@@ -163,7 +163,7 @@ def _whole(
     guidance: float | None,
 ) -> Tensor:
     """Raw latents ``(T, N, D)``, all at once."""
-    window = model.card.get("Training", {}).get("window")
+    window = model.recorded("Training", "window")
     count = len(outline) - outline.surplus  # what only guides may lie beyond
     if window and count > window + 1:
         raise VideoSimError(

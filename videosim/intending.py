@@ -42,7 +42,7 @@ def main(cfg: IntendConfig, run: Run) -> None:
 
     model = load_checkpoint(cfg.checkpoint)
     asks = asks_of(model)
-    longest = model.card.get("Training", {}).get("window", FRAMES - 1) + 1
+    longest = int(model.recorded("Training", "window") or FRAMES - 1) + 1
     count = cfg.frames or longest
     if cfg.films < 2 or cfg.passes < 1 or not 2 <= count <= longest:
         raise VideoSimError(

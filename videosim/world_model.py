@@ -132,6 +132,17 @@ class WorldModel(nn.Module):
         """What the card calls a section of the present body."""
         return title if len(self.embodiments) == 1 else f"{title}, {self.embodiments[self.body].name}"
 
+    def section(self, title: str) -> dict[str, Any]:
+        """A section of the card, the present body's or else the model's; empty where there is none. A card is a file
+        like any other and may say anything."""
+        found = self.card.get(self.titled(title), self.card.get(title))
+        return found if isinstance(found, dict) else {}
+
+    def recorded(self, title: str, name: str) -> float | None:
+        """A number in a ``section`` of the card; None where it holds no such number."""
+        value = self.section(title).get(name)
+        return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
     def figure(self, name: str) -> str:
         """What a run calls a figure of the present body."""
         return name if len(self.embodiments) == 1 else f"{name}_{self.embodiments[self.body].name}"
@@ -225,8 +236,8 @@ class WorldModel(nn.Module):
         """The expected error of a dream for the root of the sum of its squared doubts. An error does not heal while
         nothing is seen, whatever the state that is dreamed looks like; but its steps do not err independently, and so
         the scale is measured (``held_out``, ``videosim calibrate``) and stands in the card."""
-        section = self.card.get(self.titled("Uncertainty"))
-        return float(section.get("scale", 1.0)) if isinstance(section, dict) else 1.0
+        scale = self.recorded("Uncertainty", "scale")
+        return 1.0 if scale is None else float(scale)
 
     @torch.no_grad()
     def generate(
