@@ -24,7 +24,8 @@ from videosim.errors import VideoSimError
 PLACES = ((0.37, -0.37), (0.37, 0.37), (-0.37, -0.37), (0.0, -0.3))  # metres
 RESTS = (2, 16)  # frames that a ball lies under the screen before the pusher comes for it
 CONTEXT = 7  # steps before a journey, at rest: a world that is late is then late by a shift, and by nothing else
-FIRST_NUMBER, TRIES = 100_000, 20_000  # of the starts; how many are tried for a journey
+FIRST_NUMBER, APART = 100_000, 20_000  # of the starts; how far apart journeys begin to look for theirs
+TRIES = 8 * APART  # how many are tried for one: the kinds come again after eight, so that none looks where its like does
 LEAVES_BY = 0.75  # of the frames: a journey whose ball is not left alone by then is not taken
 CARRIED_M, LEFT_M, SLOW_MPS = 0.2, 0.005, 0.02  # how far the ball is moved; how little it may move when it was left
 PULSES, PULSE_FRAMES = 3, 5
@@ -111,12 +112,19 @@ def _travel(viewing: Viewing, journey: Journey) -> Travelled:
 # --- drawing ---------------------------------------------------------------------------------------------------------
 
 
+def kind(index: int) -> tuple[bool, int, int, int]:
+    """Of journey ``index``: whether it goes under the screen, which ball is carried (its column in NAMES), and the
+    numbers of its rest and of its place."""
+    screen = index % 2 == 0
+    return screen, 1 + index // 2 % 2 if screen else 1, index // 4 % len(RESTS), index // 2 % len(PLACES)
+
+
 def _journey(bench: Bench, index: int, frames: int) -> Journey:
     """The first start from which journey ``index`` goes as it should."""
-    env, screen = bench.truth.env, index % 2 == 0
-    ball = 1 + index // 2 % 2 if screen else 1
-    place = index // 2 % len(PLACES)
-    for number in range(FIRST_NUMBER + index * TRIES, FIRST_NUMBER + (index + 1) * TRIES):
+    env = bench.truth.env
+    screen, ball, rest, place = kind(index)
+    first = FIRST_NUMBER + index * APART
+    for number in range(first, first + TRIES):
         seed = FIRST_SEED + number
         env.reset(seed=seed, options={"wide": screen})
         if screen and not _ready(positions(env.sensors()), ball):
@@ -124,7 +132,7 @@ def _journey(bench: Bench, index: int, frames: int) -> Journey:
         begin = Start(env.save(), env.render()[None], np.zeros((0, env.world_spec.action.size), np.float32), seed)
         rng = np.random.default_rng([seed, 3])
         task = (
-            under_the_screen(env.sensors, ball, RESTS[index // 4 % len(RESTS)])
+            under_the_screen(env.sensors, ball, RESTS[rest])
             if screen
             else into_the_goal(env.sensors, rng)
         )
