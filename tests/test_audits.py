@@ -14,7 +14,7 @@ from videosim.audits import coherence, identity, intervention, lasting, permanen
 from videosim.audits.catalogue import SCENES
 from videosim.audits.exam import Report
 from videosim.audits.forks import Fork
-from videosim.audits.journeys import Journey, Travelled
+from videosim.audits.journeys import APART, FIRST_NUMBER, TRIES, Journey, Travelled, kind
 from videosim.audits.looks import looks
 from videosim.audits.matrix import score
 from videosim.audits.push_reader import PushReader, Reading
@@ -109,6 +109,13 @@ def test_choice_at_the_right_at_chance_and_with_what_is_missing():
     one = places.copy()
     one[1, -1, 2] = np.nan
     assert intervention._largest(places[1], one[1]) == ARENA_M
+
+
+@given(st.integers(0, 400), st.integers(1, 400))
+def test_no_two_journeys_of_a_kind_look_at_the_same_starts(index, further):
+    """Many thousand starts may be needed for one, so they look far into each other's."""
+    if kind(index) == kind(index + further):
+        assert FIRST_NUMBER + index * APART + TRIES <= FIRST_NUMBER + (index + further) * APART
 
 
 def journey_of(position: np.ndarray, **more) -> Journey:

@@ -25,7 +25,7 @@ PLACES = ((0.37, -0.37), (0.37, 0.37), (-0.37, -0.37), (0.0, -0.3))  # metres
 RESTS = (2, 16)  # frames that a ball lies under the screen before the pusher comes for it
 CONTEXT = 7  # steps before a journey, at rest: a world that is late is then late by a shift, and by nothing else
 FIRST_NUMBER, APART = 100_000, 20_000  # of the starts; how far apart journeys begin to look for theirs
-TRIES = 8 * APART  # how many are tried for one: the kinds come again after eight, so that none looks where its like does
+TRIES = 8 * APART  # how many are tried: kinds come again after eight, so none looks where its like does
 LEAVES_BY = 0.75  # of the frames: a journey whose ball is not left alone by then is not taken
 CARRIED_M, LEFT_M, SLOW_MPS = 0.2, 0.005, 0.02  # how far the ball is moved; how little it may move when it was left
 PULSES, PULSE_FRAMES = 3, 5
@@ -131,11 +131,7 @@ def _journey(bench: Bench, index: int, frames: int) -> Journey:
             continue
         begin = Start(env.save(), env.render()[None], np.zeros((0, env.world_spec.action.size), np.float32), seed)
         rng = np.random.default_rng([seed, 3])
-        task = (
-            under_the_screen(env.sensors, ball, RESTS[rest])
-            if screen
-            else into_the_goal(env.sensors, rng)
-        )
+        task = under_the_screen(env.sensors, ball, RESTS[rest]) if screen else into_the_goal(env.sensors, rng)
         still = np.zeros((CONTEXT, env.world_spec.action.size), np.float32)
         for action in still:
             env.step(action)
