@@ -68,6 +68,7 @@ LAYERS = [
     {"train"},
     {"envs"},
     {"audits", "agents"},
+    {"findings", "examiners"},
     {
         "commands",
         "auditing",

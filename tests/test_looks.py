@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from videosim.auditing import _keeper
 from videosim.audits.audit import Audit, Bench, Viewing
 from videosim.audits.exam import settle
 from videosim.audits.looks import Look, confidences
 from videosim.audits.survival import wilson
 from videosim.audits.verdict import FAIL, INCONCLUSIVE, PASS, Bar, Result, Sample, judge, load_bars
 from videosim.config import AuditConfig
+from videosim.findings import Findings
 from videosim.run import Run
 from videosim.statistics import Estimate
 
@@ -102,7 +102,7 @@ def test_what_was_found_before_an_interruption_is_not_asked_again(tmp_path):
 
     def asking(audit, ask, cfg=run.config):
         with run.progress(2, "audits") as bar:
-            return _keeper(exam, "w-of-some-weights", cfg, run, bar)(audit, ask), bar.done
+            return Findings(exam, cfg, tmp_path).keeper("w-of-some-weights", bar)(audit, ask), bar.done
 
     assert asking("A1", lambda: found)[1] == 1
     with pytest.raises(KeyboardInterrupt):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,14 @@ from videosim.audit_page import page
 from videosim.audit_tables import show, verdicts
 from videosim.config import HELD_OUT, AuditConfig, LedgerConfig, TrainConfig
 from videosim.errors import VideoSimError
+from videosim.examiners import Examiners, examiners
+from videosim.findings import Findings, label
 from videosim.report import write_report
 from videosim.run import Bar, Run, write_atomically
 from videosim.video import Film
 
 if TYPE_CHECKING:
-    from videosim.audits.exam import Exam, Keep
+    from videosim.audits.exam import Exam
     from videosim.audits.scene import Scene
 
 MEASUREMENTS = "measurements.json"
@@ -30,9 +33,9 @@ MEASUREMENTS = "measurements.json"
 def audit(cfg: AuditConfig, run: Run) -> None:
     """``videosim audit``: the audits of one scene on models of it and on controls, into ``measurements.json`` and
     ``report.html``. What was found before the command was interrupted, audit by audit, is not asked again."""
-    from videosim.audits.exam import Exam
     from videosim.audits.ledger import join, load_claims
-    from videosim.audits.matrix import examine_control, score
+    from videosim.audits.matrix import score
+    from videosim.audits.severity import LADDERS
 
     began = time.monotonic()
     names = [name.strip() for name in cfg.checkpoint.split(",") if name.strip()]
@@ -41,7 +44,8 @@ def audit(cfg: AuditConfig, run: Run) -> None:
             f"one model is audited, or two different ones side by side; got checkpoint={cfg.checkpoint}"
         )
     models = {name: _loaded(name) for name in names}
-    scene = _scene(cfg, [model for model, _ in models.values()])
+    settled = _settled(cfg, [model for model, _ in models.values()])
+    scene = _scene(settled)
     wanted = scene.expected()
     controls = {"all": list(wanted), "few": list(scene.few)}.get(",".join(cfg.controls), list(cfg.controls))
     unknown = [name for name in controls if name not in wanted]
@@ -51,28 +55,27 @@ def audit(cfg: AuditConfig, run: Run) -> None:
         )
     if not controls and not names:
         raise VideoSimError("there is nothing to audit; give checkpoint= or controls=")
+    graded = LADDERS.get(scene.name, ()) if cfg.controls == ["all"] else ()
 
     run.say("drawing the truth, and auditing the instrument")
-    exam = Exam(scene, cfg.size, bars=Path(cfg.bars) if cfg.bars else None, seed=cfg.seed)
-    reports: dict[str, dict[str, Any]] = {}
-    differences: dict[str, Any] = {}
-    asked = len(names) * len(scene.audits) + sum(len(wanted[name]) for name in controls)
-    with run.progress(asked, "audits", "audits") as bar:
-        if names:
-            key = "-".join(f"{name}-{weights}" for name, (_, weights) in models.items())
-            kept = _kept(
-                *(exam, key, cfg, run),
-                lambda: _compared(exam, models, lambda name: _keeper(exam, name, cfg, run, bar)),
-            )
-            reports |= kept["reports"]
-            differences = kept["differences"]
-            bar.update(len(names) * len(scene.audits))
-        for name in controls:
-            done, keep = bar.done, _keeper(exam, name, cfg, run, bar)
-            reports[name] = _kept(exam, name, cfg, run, lambda n=name, k=keep: examine_control(exam, n, k).to_dict())  # type: ignore[misc]
-            bar.update(done + len(wanted[name]))
+    exam = _exam(settled, scene)
+    found = Findings(exam, cfg, run.folder)
+    key = "-".join(f"{name}-{weights}" for name, (_, weights) in models.items())
+    there = len(names) * len(scene.audits) if names and found.path(key).is_file() else 0
+    there += sum(len(wanted[name]) for name in controls if found.path(name).is_file())
+    asked = len(names) * len(scene.audits) + sum(len(wanted[name]) for name in controls) + len(graded)
+    work = [name for name in controls if not found.path(name).is_file()]
+    others = examiners(cfg.workers, len(names), len(work) + len(graded))
+    with (
+        run.progress(asked, "audits", "audits", done=there) as bar,
+        Examiners(_exam, settled, run.folder, work, range(len(graded)), others) as examining,
+    ):
+        kept = found.kept(key, lambda: _compared(found, models, bar)) if names else {"reports": {}, "differences": {}}
+        examining.finish(bar)
+        reports: dict[str, dict[str, Any]] = kept["reports"] | {name: found.control(name, bar) for name in controls}
+        ladders = [found.graded(ladder, bar) for ladder in graded]
+    differences: dict[str, Any] = kept["differences"]
     judged = score({name: verdicts(reports[name]) for name in controls}, wanted)
-    ladders = _graded(exam, cfg, run) if cfg.controls == ["all"] else []
     for metric, figure in scene.figures:
         run.figures[figure] = exam.instrument.result.findings[metric].estimate.to_dict()
     if len(names) == 1:
@@ -135,19 +138,29 @@ def ledger(cfg: LedgerConfig, run: Run) -> None:
     )
 
 
-def _scene(cfg: AuditConfig, models: Sequence[Any]) -> Scene:
-    """The scene of the log that is given; else of the models' world, or of ``cfg.world`` where controls alone are
-    audited."""
-    from videosim.audits.catalogue import log_scene, scene_of
-
+def _settled(cfg: AuditConfig, models: Sequence[Any]) -> AuditConfig:
+    """``cfg`` with all that its models decide: whose scene it is, or what of a log they have not seen."""
     if cfg.data:
-        return log_scene(cfg.data, _held_out(models) if cfg.held_out is None else cfg.held_out)
+        return replace(cfg, held_out=_held_out(models) if cfg.held_out is None else cfg.held_out)
     worlds = list(dict.fromkeys(model.spec.name for model in models)) or [cfg.world or "push"]
     if len(worlds) > 1 or cfg.world not in ("", worlds[0]):
         raise VideoSimError(
             f"one world is audited at a time; got {' and '.join(dict.fromkeys([*worlds, cfg.world or worlds[0]]))}"
         )
-    return scene_of(worlds[0])
+    return replace(cfg, world=worlds[0])
+
+
+def _scene(settled: AuditConfig) -> Scene:
+    from videosim.audits.catalogue import log_scene, scene_of
+
+    return log_scene(settled.data, float(settled.held_out or 0.0)) if settled.data else scene_of(settled.world)
+
+
+def _exam(settled: AuditConfig, scene: Scene | None = None) -> Exam:
+    from videosim.audits.exam import Exam
+
+    bars = Path(settled.bars) if settled.bars else None
+    return Exam(scene or _scene(settled), settled.size, bars=bars, seed=settled.seed)
 
 
 def _held_out(models: Sequence[Any]) -> float:
@@ -171,41 +184,20 @@ def _loaded(checkpoint: str) -> tuple[Any, str]:
     return model, fingerprint(model)
 
 
-def _kept(exam: Exam, key: str, cfg: AuditConfig, run: Run, make: Callable[[], Any]) -> Any:
-    """What ``make`` makes, JSON types, kept in the run folder under all that determines it."""
-    hashes = f"{exam.bars.sha256[:8]}-{exam.scene_sha256[:8]}"
-    path = run.folder / "worlds" / f"{_label(key)}-{cfg.size}-{cfg.seed}-{hashes}.json"
-    if path.is_file():
-        return json.loads(path.read_text())
-    made = make()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps(made, indent=1) + "\n")
-    return made
-
-
-def _keeper(exam: Exam, world: str, cfg: AuditConfig, run: Run, bar: Bar) -> Keep:
-    """Keeps the results on ``world`` audit by audit, and tells the ``bar``."""
-    from videosim.audits.verdict import Result
-
-    def keep(audit: str, ask: Callable[[], Result]) -> Result:
-        bar.note(f"{world} {audit}")
-        kept = _kept(exam, f"{world}-{audit}", cfg, run, lambda: ask().to_dict())
-        bar.advance()
-        return Result.from_dict(audit, world, kept)
-
-    return keep
-
-
-def _compared(exam: Exam, models: Mapping[str, tuple[Any, str]], keeper: Callable[[str], Keep]) -> dict[str, Any]:
+def _compared(findings: Findings, models: Mapping[str, tuple[Any, str]], bar: Bar) -> dict[str, Any]:
     """The reports on one model, or on two and the second's figures less the first's. The episodes of two are all asked
     in one go: their samples, which a comparison needs, are not kept."""
     from videosim.audits.world import DreamWorld
 
-    found = {}
+    exam, found = findings.exam, {}
     for name, (model, weights) in models.items():
         world = DreamWorld(model)
-        how = {"keep": keeper(f"{name}-{weights}")} if len(models) == 1 else {"early": False}
-        found[name] = exam.examine(world, **how)  # type: ignore[arg-type]
+        if len(models) == 1:
+            found[name] = exam.examine(world, keep=findings.keeper(f"{name}-{weights}", bar))
+        else:
+            bar.note(name)
+            found[name] = exam.examine(world, early=False)
+            bar.advance(len(exam.scene.audits))
         world.close()
     differences = exam.compare(*found.values()) if len(found) == 2 else {}
     return {
@@ -218,22 +210,4 @@ def _compared(exam: Exam, models: Mapping[str, tuple[Any, str]], keeper: Callabl
 
 
 def _films(exam: Exam, name: str, model: Any, report: Mapping[str, Any], run: Run) -> list[Film]:
-    return model_films(exam.bench, name, model, report["audits"], run.folder / "films" / _label(name))
-
-
-def _label(key: str) -> str:
-    """For a file's name."""
-    return "".join(letter if letter.isalnum() else "-" for letter in key)
-
-
-def _graded(exam: Exam, cfg: AuditConfig, run: Run) -> list[dict[str, Any]]:
-    from videosim.audits.severity import LADDERS, climb
-
-    found = []
-    ladders = LADDERS.get(exam.scene.name, ())
-    with run.progress(len(ladders), "faults graded", "faults") as bar:
-        for ladder in ladders:
-            key = f"graded-{ladder.control}-{ladder.audit}"
-            found.append(_kept(exam, key, cfg, run, lambda ladder=ladder: climb(exam, ladder).to_dict()))  # type: ignore[misc]
-            bar.advance()
-    return found
+    return model_films(exam.bench, name, model, report["audits"], run.folder / "films" / label(name))

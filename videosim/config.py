@@ -270,6 +270,7 @@ class AuditConfig:
     size: str = "full"  # of the bar file: "smoke", "quick", "standard" or "full"
     bars: str = ""  # another bar file than the registered one; the ledger takes no measurement made with it
     seed: int = 0
+    workers: int = 0  # processes, this one and those that examine controls beside it; 0: one a core
 
 
 @dataclass
