@@ -2,9 +2,10 @@
 
     python experiments/rebundle.py NAME RUN OUT PART …
 
-``RUN`` began with ``init=NAME``; a ``PART`` is how names of its weights begin, such as ``dynamics.reader``. They are
-stored in 8 bits. Start clips and other weights keep their bytes, so that the history of the repository grows by what
-has changed. ``OUT`` is a folder to be measured first, and then copied over ``videosim/assets/NAME``.
+``RUN`` began with ``init=NAME``, or with a run that did; a ``PART`` is how names of its weights begin, such as
+``dynamics.reader``. They are stored in 8 bits. Start clips and other weights keep their bytes, so that the history of
+the repository grows by what has changed. ``OUT`` is a folder to be measured first, and then copied over
+``videosim/assets/NAME``.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ def rebundle(name: str, run: Path, out: Path, parts: tuple[str, ...]) -> dict[st
     if {key for key in kept if not key.endswith(SCALE)} != set(weights) - set(taken):
         raise SystemExit(f"what is left of {name} is not what {run} lacks; name all parts that differ")
     config, before = (json.loads((folder / "config.json").read_text()) for folder in (trained, base))
-    data, training, scores = (config["card"][section] for section in ("Data", "Training", SCORES))
+    data, scores = config["card"]["Data"], config["card"][SCORES]
     told = {"weights": ", ".join(parts), "store": data["store"], "frames": data["frames"]}
-    told |= {stage: training[stage] for stage in STAGES if training[stage]}
+    told |= learned(trained, base)
     told |= {f"{score} of all that was learned": scores[score] for score in SCORED}
     config["card"] = {section: said for section, said in before["card"].items() if section != SCORES}
     config["card"]["Data"]["frames"] += data["frames"]
@@ -53,6 +54,16 @@ def rebundle(name: str, run: Path, out: Path, parts: tuple[str, ...]) -> dict[st
     (out / "contexts.safetensors").write_bytes((base / "contexts.safetensors").read_bytes())
     amend_card(out, LEARNED, told)
     return told
+
+
+def learned(trained: Path, base: Path) -> dict[str, int]:
+    """Steps of each stage since ``base``: the last that had any, of the trainings that led to ``trained``."""
+    found: dict[str, int] = {}
+    while trained != base:
+        training = json.loads((trained / "config.json").read_text())["card"]["Training"]
+        found = {stage: training[stage] for stage in STAGES if training[stage]} | found
+        trained = find_checkpoint(training["initialised from"])
+    return found
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ rebundle = runpy.run_path(str(Path(__file__).parents[1] / "experiments" / "rebun
 PARTS = ("dynamics.reader", "dynamics.transition")
 CARD = {
     "Data": {"store": "first", "frames": 100},
-    "Training": {"transition steps": 5, "belief steps": 0},
+    "Training": {"transition steps": 5, "belief steps": 0, "initialised from": "scratch"},
     "Open loop on held-out episodes": dict.fromkeys(("error_5", "error_15", "error_50", "filter_error"), 0.5),
 }
 
@@ -28,14 +28,22 @@ def base(tiny_model: WorldModel, tmp_path: Path) -> Path:
     return tmp_path / "base"
 
 
+def training(began: Path, **steps: int) -> dict:
+    """The card of a training of 30 other frames that began with the checkpoint ``began``."""
+    said = CARD["Training"] | {"transition steps": 0, "initialised from": str(began)}
+    return CARD | {"Data": {"store": "second", "frames": 30}, "Training": said | steps}
+
+
 @pytest.fixture
 def run(base: Path, tmp_path: Path) -> Path:
-    """The same model with every weight of the dynamics moved, trained on 30 other frames."""
+    """The same model with every weight of the dynamics moved, in two trainings of 30 other frames."""
     model = load_checkpoint(base)
     with torch.no_grad():
         for value in model.dynamics.parameters():
             value += 0.1 * torch.randn(value.shape, generator=torch.Generator().manual_seed(len(value)))
-    save_checkpoint(tmp_path / "run" / "checkpoint", model, CARD | {"Data": {"store": "second", "frames": 30}})
+    first = tmp_path / "first" / "checkpoint"
+    save_checkpoint(first, model, training(base, **{"transition steps": 7, "belief steps": 2}))
+    save_checkpoint(tmp_path / "run" / "checkpoint", model, training(first, **{"belief steps": 3}))
     return tmp_path / "run"
 
 
@@ -53,8 +61,7 @@ def test_the_parts_are_taken_and_nothing_else(base: Path, run: Path, tmp_path: P
     card = json.loads((tmp_path / "out" / "config.json").read_text())["card"]
     assert card["Data"] == {"store": "first", "frames": 130}
     assert card["Learned since"] == told
-    assert told["transition steps"] == 5
-    assert "belief steps" not in told
+    assert (told["transition steps"], told["belief steps"]) == (7, 3)
 
 
 def test_parts_that_do_not_make_a_model_are_refused(base: Path, run: Path, tmp_path: Path) -> None:
