@@ -208,6 +208,18 @@ def test_what_is_missing_has_moved_when_it_should_lie_and_not_when_it_should_mov
     assert lasting._untouched(journey, Travelled(reading(position), None, None)) == [False] * 3
 
 
+@pytest.mark.parametrize(("pusher", "strays"), [((0.0, 0.0), False), ((0.4, 0.4), True)])
+def test_what_is_run_into_has_not_changed_by_itself(pusher, strays):
+    """The thing moves off at frame 8, or is put elsewhere at once; beside it stands the pusher, or nothing does."""
+    shown = np.tile(np.array([pusher, (0.13, 0.0), (-0.4, 0.4), (-0.4, -0.4)]), (20, 1, 1))
+    jumped = shown.copy()
+    jumped[8:, 1] = (-0.3, 0.4)  # beside another thing, which had not come to it
+    shown[8:, 1, 0] += 0.02 * np.arange(1, 13)
+    assert lasting._strays(shown, 1) == lasting._strays(jumped, 1) == strays
+    shown[-1, 1] = np.nan
+    assert lasting._strays(shown, 1)
+
+
 # --- breaks ----------------------------------------------------------------------------------------------------------
 
 HOME = np.array([[-0.3, -0.3], [0.0, 0.0], [0.3, 0.3], [0.3, -0.3]])

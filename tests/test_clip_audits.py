@@ -43,6 +43,8 @@ def test_the_spread_is_that_of_the_answers_and_what_is_missing_is_an_arena_away(
     gone = np.zeros((8, 2, 4, 2))
     gone[3, 0, 1] = np.nan
     assert spread(gone)[0] == pytest.approx(ARENA_M * np.sqrt(1 / 4)) and spread(gone)[1] == 0.0
+    gone[:, 0, 1] = np.nan  # to all answers alike
+    assert spread(gone)[0] == 0.0 and spread(gone)[1] == 0.0
 
 
 # --- A10 -------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ place over the answers.
     spread share       mean sigma at FAR over the mean error of the same answers, which counts as FLOOR e0 at least: a
                        world that is wrong because it guesses is told from one that is sure and wrong
 
-A thing that is not found is an arena away from any other answer. States are the resampling unit.
+A thing that some answers do not show is an arena away from the others; where none shows it, for it has gone under the
+screen or lies outside, they agree. States are the resampling unit.
 """
 
 from __future__ import annotations
@@ -66,8 +67,9 @@ def _spread(case: Case, places: np.ndarray) -> tuple[float, float, float]:
     sigma = []
     for column, moment in enumerate(moments):
         here = places[:, column, case.truth.share[moment] >= WHOLE]
-        apart = np.linalg.norm(here - here.mean(0), axis=-1)
-        apart[:, ~np.isfinite(here).all((0, 2))] = ARENA_M
+        found = np.isfinite(here).all(-1)
+        apart = np.where(found.all(0), np.linalg.norm(here - here.mean(0), axis=-1), ARENA_M)
+        apart[:, ~found.any(0)] = 0.0
         sigma.append(float(np.sqrt((apart**2).mean())) if apart.size else 0.0)
     shown = case.truth.share[moments[1]] >= WHOLE
     error = np.linalg.norm(places[:, 1, shown] - case.truth.position[moments[1], shown], axis=-1)
