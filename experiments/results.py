@@ -1,5 +1,6 @@
-"""Show the committed files below ``experiments/results/<world>``, one of each command in ``KEPT``: what matters most in
-the README, between its markers, and every figure in ``experiments/results/README.md``.
+"""Show the committed files below ``experiments/results/<world>``, one of each command in ``KEPT``, and what the audits
+say of broken worlds, one a scene in ``experiments/results/controls``: what matters most in the README, between its
+markers, and every figure in ``experiments/results/README.md``.
 
     python experiments/results.py            rewrite both
     python experiments/results.py RUN …      first keep what these run folders hold
@@ -49,6 +50,7 @@ KEPT = {  # by command, in the order in which they are shown
     "audit": "audit.json",
     "bench": "bench.json",
 }
+CONTROLS = "controls"  # folder of audits of no model
 HEADLINE = {  # column of the README's table -> figure, of which the command's own file holds
     "trained in imagination": ("gap", "return_imagination"),
     "trained in physics": ("gap", "return_physics"),
@@ -61,6 +63,7 @@ FILM_SAYS = "physics, the dream under the same actions, and their difference: th
 TITLE = """# All results
 
 Made by `python experiments/results.py`; brackets are 95 % intervals over training seeds and episodes."""
+TWO = ("| | |", "|---|---|")  # columns without a head
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 MAIN = (
     ("return_imagination", "return_physics", "return_true_state", "return_random"),
@@ -76,7 +79,7 @@ def headline(folder: Path) -> str:
     """Markdown of what matters most of the results below ``folder``, and the films of the worlds that have one."""
     rows = [f"| world | {' | '.join(HEADLINE)} |", "|---" * (1 + len(HEADLINE)) + "|"]
     films = []
-    for path in sorted(p for p in folder.glob("*") if p.is_dir()):
+    for path in _worlds(folder):
         said = {
             command: json.loads((path / name).read_text()) for command, name in KEPT.items() if (path / name).is_file()
         }
@@ -85,7 +88,28 @@ def headline(folder: Path) -> str:
             film = f"![{path.name}: {FILM_SAYS}](experiments/results/{path.name}/{FILM})"
             films.append(f"{path.name}<br>{film}")
     pairs = [f"| {' | '.join(films[i : i + 2])} |" for i in range(0, len(films), 2)]
-    return "\n".join([*rows, "", f"The films show {FILM_SAYS}.", "", "| | |", "|---|---|", *pairs])
+    worth = "\n".join(_worth(folder))
+    return "\n".join([*rows, "", *([worth, ""] if worth else []), f"The films show {FILM_SAYS}.", "", *TWO, *pairs])
+
+
+def _worlds(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*") if path.is_dir() and path.name != CONTROLS)
+
+
+def _worth(folder: Path) -> list[str]:
+    """Lines of Markdown: what the audits say of worlds that are broken on purpose, scene by scene; none where nothing
+    was kept."""
+    found = {path.stem: json.loads(path.read_text()) for path in sorted((folder / CONTROLS).glob("*.json"))}
+    columns = ("must fail, and do", "must pass, and do", "graded faults, least rank correlation")
+    lines = [f"| audits of | size | {' | '.join(columns)} |", "|---" * (2 + len(columns)) + "|"]
+    for scene, result in found.items():
+        figures = result["figures"]
+        shares = (figures["control_sensitivity"], figures["control_specificity"])
+        told = [f"{share['value']:.3g} of {share['n']} verdicts" for share in shares]
+        graded = figures.get("graded_spearman_min")
+        told.append(f"{graded['value']:.3g} of {graded['n']} faults" if graded else "")
+        lines.append(f"| {scene} | {result['config']['size']} | {' | '.join(told)} |")
+    return lines if found else []
 
 
 def _cell(world: str, said: Mapping[str, dict[str, Any]], command: str, figure: str) -> str:
@@ -99,20 +123,27 @@ def _cell(world: str, said: Mapping[str, dict[str, Any]], command: str, figure: 
 
 def section(folder: Path) -> str:
     """Markdown of every result below ``folder``; a sentence where there is none."""
-    found = [(path / name, SHOWN[command]) for path in sorted(folder.glob("*")) for command, name in KEPT.items()]
+    found = [(path / name, SHOWN[command]) for path in _worlds(folder) for command, name in KEPT.items()]
     parts = [show(path.parent, json.loads(path.read_text())) for path, show in found if path.is_file()]
+    if worth := _worth(folder):
+        made = [
+            f"- {path.stem}: {_made(json.loads(path.read_text()))}" for path in sorted((folder / CONTROLS).iterdir())
+        ]
+        parts.append("\n".join(["## What are the audits worth?", "", *worth, "", *made]))
     return "\n\n".join(parts) or "No result has been committed yet."
 
 
 def keep(run: Path) -> None:
-    """Copy the result of a run folder of a command in ``KEPT`` to ``RESULTS``; of ``videosim gap`` its median film as
-    well, as a WebP."""
+    """Copy the result of a run folder of a command in ``KEPT`` to ``RESULTS``: under the folder's name, or under its
+    scene's where no model was audited; of ``videosim gap`` its median film as well, as a WebP."""
     result = json.loads((run / "result.json").read_text())
     if result["command"] not in KEPT:
         raise SystemExit(f"{run} holds a result of `videosim {result['command']}`; give one of {', '.join(KEPT)}")
-    folder = RESULTS / run.resolve().name
+    broken = result["command"] == "audit" and not result["config"]["checkpoint"]
+    folder = RESULTS / (CONTROLS if broken else run.resolve().name)
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(run / "result.json", folder / KEPT[result["command"]])
+    name = f"{result['config']['world'] or 'push'}.json" if broken else KEPT[result["command"]]
+    shutil.copy(run / "result.json", folder / name)
     if result["command"] != "gap":
         return
     with av.open(str(run / "videos" / "median.mp4")) as container:

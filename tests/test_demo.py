@@ -164,6 +164,24 @@ def test_an_audit_is_shown_with_its_bars(results: ModuleType, tmp_path: Path, mo
     assert "`videosim audit checkpoint=push size=quick`" in text
 
 
+def test_what_audits_say_of_broken_worlds_is_kept_by_scene(
+    results: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "RESULTS", tmp_path / "results")
+    figures = {"control_sensitivity": {"value": 0.975, "n": 80}, "control_specificity": {"value": 1.0, "n": 130}}
+    graded = {"graded_spearman_min": {"value": 0.96, "n": 7}}
+    for world, more in (("", graded), ("door", {})):
+        config = to_dict(AuditConfig(world=world, controls=["all"]))
+        run = tmp_path / f"run-{world}"
+        run.mkdir()
+        (run / "result.json").write_text(json.dumps({"command": "audit", "config": config, "figures": figures | more}))
+        results.keep(run)
+    for text in (results.headline(tmp_path / "results"), results.section(tmp_path / "results")):
+        assert "| push | full | 0.975 of 80 verdicts | 1 of 130 verdicts | 0.96 of 7 faults |" in text
+        assert "| door | full | 0.975 of 80 verdicts | 1 of 130 verdicts |  |" in text and "| controls" not in text
+    assert "- door: Seeds none" in text and "`videosim audit world=door controls=[all]`" in text
+
+
 def test_a_run_is_kept_with_its_median_film(
     results: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
