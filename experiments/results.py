@@ -39,7 +39,7 @@ from videosim.video import webp_bytes
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results"
 FILM, FILM_SPEED = "median.webp", 4  # one frame of four: a README is not a cinema, and its history keeps every film
-FILM_QUALITY = 50
+FILM_QUALITY = 20
 KEPT = {  # by command, in the order in which they are shown
     "gap": "result.json",
     "exploit": "exploit.json",
