@@ -33,6 +33,8 @@ class Quick(Exam):
     def control(self, name: str) -> World:
         if name == "broken":
             raise VideoSimError("it is broken; mend it")
+        if name == "odd":
+            raise KeyError(name)
         if name == "deadly":
             os._exit(1)
         return SimpleNamespace(name=name, close=lambda: None)
@@ -61,7 +63,14 @@ def test_several_processes_find_what_one_finds(tmp_path: Path) -> None:
     assert json.dumps(alone[0]).count("said") == len(NAMES) * len(AUDITS)
 
 
-@pytest.mark.parametrize(("name", "said"), [("broken", "it is broken; mend it"), ("deadly", "examining process died")])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("broken", "^it is broken; mend it$"),
+        ("odd", "examining failed with KeyError"),
+        ("deadly", "examining process died"),
+    ],
+)
 def test_a_fault_is_one_sentence_and_loses_nothing(tmp_path: Path, name: str, said: str) -> None:
     with pytest.raises(VideoSimError, match=said):
         reports(tmp_path, 1, ["a", name])

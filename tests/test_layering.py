@@ -24,7 +24,7 @@ LAYERS = [
         "registration",
         "__init__",
     },
-    {"embodiments"},
+    {"embodiments", "beside"},
     {
         "data",
         "metrics",
@@ -86,7 +86,7 @@ LAYERS = [
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 NEEDS = {  # of all that lies below, these packages may see no more
     "captions": {"captions"},
-    "data": {"types", "config", "errors", "run", "data"},
+    "data": {"types", "config", "errors", "run", "beside", "data"},
     "audits": {"envs", "data", "types", "statistics", "metrics", "errors", "config", "audits"},
 }
 TORCH_FREE = [
@@ -97,6 +97,7 @@ TORCH_FREE = [
     "model_config.py",
     "embodiments.py",
     "errors.py",
+    "beside.py",
     "run.py",
     "cli.py",
     "compose.py",

@@ -7,9 +7,7 @@ numbers and frame budgets, which is how the total comes out exactly as asked alt
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -20,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from videosim.beside import Beside
 from videosim.config import CollectConfig
 from videosim.data import layout
 from videosim.data.behaviours import Behaviour, check_mixture, draw_behaviour
@@ -149,23 +148,14 @@ def _run_workers(
     ledger: _Ledger,
     progress: Callable[[int, int], None],
 ) -> None:
-    context = multiprocessing.get_context("spawn")  # forked processes would share the renderer's context
     episodes = -(-ledger.missing // ledger._rows)
     count = min(cfg.workers or os.cpu_count() or 1, episodes)
-    workers: dict[Connection, Any] = {}
     idle: set[Connection] = set()
-    try:
-        for _ in range(count):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_work, args=(theirs, make_env, root, cfg, policies), daemon=True)
-            process.start()
-            theirs.close()
-            workers[ours] = process
+    with Beside("collecting") as beside:  # the store survives the end of a process at any moment
+        workers = {beside.start(_work, make_env, root, cfg, policies) for _ in range(count)}
         while len(idle) < count:
-            for worker in wait(list(set(workers) - idle)):
-                kind, value = _receive(worker)  # type: ignore[arg-type]
-                if kind == "error":
-                    raise VideoSimError(value)
+            for worker in wait(list(workers - idle)):
+                kind, value = beside.received(worker)  # type: ignore[arg-type]
                 if kind == "settle":
                     worker.send(ledger.settle(worker, value))  # type: ignore[union-attr,arg-type]
                     continue
@@ -178,21 +168,6 @@ def _run_workers(
                 if task is not None:
                     worker.send(task)
                     idle.discard(worker)
-    finally:
-        for process in workers.values():
-            process.terminate()  # safe at any moment: the store survives it
-        for process in workers.values():
-            process.join()
-
-
-def _receive(worker: Connection) -> tuple[str, Any]:
-    try:
-        return worker.recv()
-    except (EOFError, OSError):
-        raise VideoSimError(
-            "a collecting process died (no memory, killed, or a script without an `if __name__ == '__main__'` guard); "
-            "run the same command again to continue"
-        ) from None
 
 
 # --- in a worker -----------------------------------------------------------------------------------------------------
@@ -257,25 +232,17 @@ def _work(
     calls: Connection, make_env: Callable[[], Any], root: Path, cfg: CollectConfig, policies: Mapping[str, Any]
 ) -> None:
     """A worker: take an episode number, record it, commit it, ask for the next."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the caller, which ends the workers
 
     def settle(rows: int) -> int:
         calls.send(("settle", rows))
         return int(calls.recv())
 
-    try:
-        with layout.locked(root / "meta" / "recording", shared=True):
-            recorder = _Recorder(make_env(), cfg, policies)
-            store = EpisodeStore.open(root)
-            calls.send(("ready", None))
-            while True:
-                number, budget = calls.recv()
-                episode = recorder.record(number, budget, settle)
-                store.append(episode)
-                calls.send(("recorded", episode.length + 1))
-    except VideoSimError as fault:
-        calls.send(("error", str(fault)))
-    except (EOFError, BrokenPipeError):
-        pass  # the caller is gone
-    except Exception as fault:
-        calls.send(("error", f"collecting failed with {type(fault).__name__}: {layout.first_line(fault)}"))
+    with layout.locked(root / "meta" / "recording", shared=True):
+        recorder = _Recorder(make_env(), cfg, policies)
+        store = EpisodeStore.open(root)
+        calls.send(("ready", None))
+        while True:
+            number, budget = calls.recv()
+            episode = recorder.record(number, budget, settle)
+            store.append(episode)
+            calls.send(("recorded", episode.length + 1))

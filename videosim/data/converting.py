@@ -7,9 +7,7 @@ who was faster. A film is read on by one process; still pictures go wherever the
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,11 +15,11 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
+from videosim.beside import Beside
 from videosim.config import ImportConfig
 from videosim.data.cutting import Piece
 from videosim.data.formats.log import Recording
 from videosim.data.formats.pictures import shown
-from videosim.data.layout import first_line
 from videosim.errors import VideoSimError
 from videosim.types import Episode, WorldSpec
 
@@ -74,38 +72,15 @@ def _dealt(recordings: Sequence[Recording], pieces: Sequence[Piece], count: int)
 def _in_processes(
     recordings: Sequence[Recording], hands: list[list[Piece]], world: WorldSpec, name: str, cfg: ImportConfig
 ) -> Iterator[Made]:
-    context = multiprocessing.get_context("spawn")  # forked processes would share the decoders' threads
-    workers = []
-    try:
+    with Beside("importing") as beside:
+        workers = []
         for hand in hands:
             own = {piece.recording: recordings[piece.recording] for piece in hand}
-            ours, theirs = context.Pipe(duplex=False)
-            process = context.Process(target=_work, args=(theirs, own, hand, world, name, cfg), daemon=True)
-            process.start()
-            theirs.close()
-            workers.append((ours, process, len(hand)))
+            workers.append((beside.start(_work, own, hand, world, name, cfg), len(hand)))
         for turn in range(max(map(len, hands))):
-            for ours, _, share in workers:
+            for worker, share in workers:
                 if turn < share:
-                    made = _received(ours)
-                    if isinstance(made, str):
-                        raise VideoSimError(made)
-                    yield made
-    finally:
-        for ours, process, _ in workers:
-            ours.close()
-            process.terminate()  # safe at any moment: it writes nothing
-            process.join()
-
-
-def _received(worker: Connection) -> Made | str:
-    try:
-        return worker.recv()
-    except (EOFError, OSError):
-        raise VideoSimError(
-            "an importing process died (no memory, killed, or a script without an `if __name__ == '__main__'` guard); "
-            "run the same command again to continue"
-        ) from None
+                    yield beside.received(worker)
 
 
 def _work(
@@ -116,16 +91,8 @@ def _work(
     name: str,
     cfg: ImportConfig,
 ) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the caller, which ends its processes
-    try:
-        for made in _in_turn(recordings, pieces, world, name, cfg):
-            results.send(made)
-    except VideoSimError as fault:
-        results.send(str(fault))
-    except BrokenPipeError:
-        pass  # the caller is gone
-    except Exception as fault:
-        results.send(f"importing failed with {type(fault).__name__}: {first_line(fault)}")
+    for made in _in_turn(recordings, pieces, world, name, cfg):
+        results.send(made)
 
 
 def _in_turn(

@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from videosim.errors import VideoSimError
+from videosim.errors import VideoSimError, first_line
 from videosim.run import write_atomically
 from videosim.types import Episode, WorldSpec
 
@@ -118,10 +118,6 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
 
 
 MEND = "restore the folder from a copy, or collect into a new one"
-
-
-def first_line(fault: BaseException) -> str:
-    return (str(fault).splitlines() or [type(fault).__name__])[0].rstrip(".")
 
 
 @contextmanager
