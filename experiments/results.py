@@ -100,14 +100,19 @@ def _worth(folder: Path) -> list[str]:
     """Lines of Markdown: what the audits say of worlds that are broken on purpose, scene by scene; none where nothing
     was kept."""
     found = {path.stem: json.loads(path.read_text()) for path in sorted((folder / CONTROLS).glob("*.json"))}
-    columns = ("must fail, and do", "must pass, and do", "graded faults, least rank correlation")
-    lines = [f"| audits of | size | {' | '.join(columns)} |", "|---" * (2 + len(columns)) + "|"]
+    columns = (
+        "verdicts that must be FAIL, and are",
+        "that must be PASS, and are",
+        "least rank correlation with the fault",
+    )
+    lines = ["What the audits say of worlds that are broken on purpose:", ""]
+    lines += [f"| scene | size | {' | '.join(columns)} |", "|---" * (2 + len(columns)) + "|"]
     for scene, result in found.items():
         figures = result["figures"]
         shares = (figures["control_sensitivity"], figures["control_specificity"])
-        told = [f"{share['value']:.3g} of {share['n']} verdicts" for share in shares]
+        told = [f"{100 * share['value']:.3g} % of {share['n']}" for share in shares]
         graded = figures.get("graded_spearman_min")
-        told.append(f"{graded['value']:.3g} of {graded['n']} faults" if graded else "")
+        told.append(f"{graded['value']:.2f} of {graded['n']} faults" if graded else "")
         lines.append(f"| {scene} | {result['config']['size']} | {' | '.join(told)} |")
     return lines if found else []
 
