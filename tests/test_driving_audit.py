@@ -6,15 +6,18 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videosim.audits.catalogue import SCENES
-from videosim.audits.driving_instrument import r2, slope
-from videosim.audits.driving_truth import CONTEXT, MANOEUVRES, SECONDS, path
+from videosim.audits.driving_fit import FIRST_NUMBER, stretch
+from videosim.audits.driving_instrument import left_open, r2, slope
+from videosim.audits.driving_reader import NAMES, MotionReader, trained
+from videosim.audits.driving_truth import CONTEXT, MANOEUVRES, SECONDS, DrivingTruth, path, thinned
 from videosim.audits.manoeuvres import LAG, draw_crossroads, gain, identified, latency
 from videosim.audits.matrix import score
-from videosim.audits.verdict import FAIL, PASS
+from videosim.audits.verdict import FAIL, PASS, load_bars
 from videosim.audits.world import DreamWorld, PhysicsWorld
 from videosim.envs.physics import PhysicsEnv
 
@@ -83,6 +86,42 @@ def test_manoeuvres_are_identified_by_the_nearest_truth_and_one_answer_to_all_is
 
 
 # --- the audit -------------------------------------------------------------------------------------------------------
+
+
+@given(seed=st.integers(0, 2**32 - 1), factor=st.floats(0.2, 5.0), offset=st.floats(-3.0, 3.0))
+@settings(max_examples=20, deadline=None)
+def test_a_reader_that_is_stretched_leaves_as_much_open(seed, factor, offset):
+    true = np.random.default_rng(seed).normal(size=(9, 30))
+    said = true + 0.5 * np.random.default_rng([seed, 1]).normal(size=true.shape)
+    assert left_open(both(factor * said + offset, true)) == pytest.approx(left_open(both(said, true)))
+    line = np.polyfit(said.ravel(), true.ravel(), 1)
+    assert left_open(both(said, true)) == pytest.approx((true - np.polyval(line, said)).std())
+
+
+def test_a_stretched_reader_varies_with_the_truth_as_the_truth_does():
+    drives, reader = 6, trained()
+    with torch.no_grad():
+        reader[-1].weight[:2] *= 0.5
+    stretch(reader, drives)
+    truth = DrivingTruth()
+    columns = [truth.spec.sensors.names.index(name) for name in NAMES[:2]]
+    pairs = []
+    for drive in truth.episodes(FIRST_NUMBER, drives):
+        read = MotionReader(reader).read(drive.frames)[:, :2]
+        pairs.append(np.stack([read, thinned(drive.sensors)[: len(read), columns]]))
+    truth.close()
+    for i in range(2):
+        rows = np.stack(pairs)[..., i]
+        assert slope(rows) == pytest.approx(1.0, abs=1e-4)
+        assert rows[:, 0].mean() == pytest.approx(rows[:, 1].mean(), abs=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SCENES)
+def test_an_instrument_passes_at_full_size(name):
+    truth, instrument = SCENES[name].prepare(load_bars("full", scene=name), np.random.default_rng(0))
+    truth.close()
+    assert instrument.result.verdict == PASS
 
 
 @pytest.fixture(scope="module")

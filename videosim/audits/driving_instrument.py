@@ -3,8 +3,8 @@
     speed_r2, yaw_rate_r2   squared correlation of what is read with what MuJoCo knows, over all frames
     speed_slope, yaw_rate_slope  of what is read on what is true: a reader that shrinks everything measures nothing
 
-Its root mean square errors are the floors: no world's sensors need be better than a glance at its dash camera. The
-resampling unit is the episode.
+What is left of the truth when a line tells it from what is read is the floor, root mean square: no world's sensors need
+be better than a glance at its dash camera. The resampling unit is the episode.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ READ = ("speed", "yaw_rate")
 
 @dataclass(frozen=True)
 class MotionInstrument:
-    """The reader that passed A0. ``floors``: its errors in speed (m/s), yaw rate (rad/s) and distance (m)."""
+    """The reader that passed A0. ``floors``: what it leaves open of speed (m/s), yaw rate (rad/s) and distance (m)."""
 
     reader: MotionReader
     floors: dict[str, float]
@@ -39,7 +39,7 @@ def prepare_driving(bars: Bars, rng: np.random.Generator) -> tuple[DrivingTruth,
         true = thinned(episode.sensors)[: len(episode.frames) - 4, columns]
         rows.append(np.stack([reader.read(episode.frames), true]))
     read = np.stack(rows)  # (episodes, 2, frames, 18)
-    errors = np.sqrt(((read[:, 0] - read[:, 1]) ** 2).mean((0, 1)))
+    errors = np.array([left_open(read[..., i]) for i in range(len(NAMES))])
     floors = {"speed": errors[0], "yaw_rate": errors[1], "lidar": np.sqrt((errors[2:] ** 2).mean())}
     samples = {
         f"{name}_{figure}": Sample(read[..., i], statistic)
@@ -51,6 +51,11 @@ def prepare_driving(bars: Bars, rng: np.random.Generator) -> tuple[DrivingTruth,
     details = {"floors": known, "frames": int(read.shape[0] * read.shape[2])}
     result = judge("A0", "driving", estimates, bars, details)
     return truth, MotionInstrument(reader, known, result)
+
+
+def left_open(pairs: np.ndarray) -> float:
+    """Root mean square of what the best line from said to true values leaves of the true ones."""
+    return float(pairs[:, 1].std() * (1.0 - r2(pairs)) ** 0.5)
 
 
 def slope(pairs: np.ndarray) -> float:

@@ -52,14 +52,19 @@ def standardised(windows: torch.Tensor) -> torch.Tensor:
     return (windows - mean) / (spread + 8.0)
 
 
-class MotionReader:
-    """The trained reader."""
+def trained() -> nn.Sequential:
+    """The network that comes with the package."""
+    net = network()
+    with as_file(files("videosim.audits") / WEIGHTS) as path:
+        net.load_state_dict({name: value.float() for name, value in load_file(path).items()})
+    return net
 
-    def __init__(self) -> None:
-        self._network = network()
-        with as_file(files("videosim.audits") / WEIGHTS) as path:
-            self._network.load_state_dict({k: v.float() for k, v in load_file(path).items()})
-        self._network.eval()
+
+class MotionReader:
+    """Reads with a ``network()``; with the trained one where none is given."""
+
+    def __init__(self, net: nn.Sequential | None = None) -> None:
+        self._network = (net or trained()).eval()
 
     @torch.no_grad()
     def read(self, frames: np.ndarray) -> np.ndarray:
