@@ -141,6 +141,8 @@ def section(folder: Path) -> str:
 def keep(run: Path) -> None:
     """Copy the result of a run folder of a command in ``KEPT`` to ``RESULTS``: under the folder's name, or under its
     scene's where no model was audited; of ``videosim gap`` its median film as well, as a WebP."""
+    if not (run / "result.json").is_file():
+        raise SystemExit(f"{run} holds no result.json; give the folder of a command that has ended")
     result = json.loads((run / "result.json").read_text())
     if result["command"] not in KEPT:
         raise SystemExit(f"{run} holds a result of `videosim {result['command']}`; give one of {', '.join(KEPT)}")

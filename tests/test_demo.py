@@ -201,6 +201,8 @@ def test_a_run_is_kept_with_its_median_film(
     (run / "result.json").write_text(json.dumps(result | {"command": "demo"}))
     with pytest.raises(SystemExit, match="gap, exploit"):
         results.keep(run)
+    with pytest.raises(SystemExit, match="holds no result"):
+        results.keep(tmp_path / "nothing")
 
 
 def test_only_what_lies_between_the_markers_is_rewritten(results: ModuleType) -> None:
