@@ -150,10 +150,10 @@ def test_a_model_is_examined_on_what_its_training_held_out(monkeypatch):
     monkeypatch.setattr("videosim.audits.catalogue.log_scene", lambda folder, held_out: asked.append(held_out))
     told, older = trained(**{"held out": 150}), trained(frames=800)
     for cfg, models in (({}, [told]), ({}, [older]), ({}, []), ({"held_out": 1.0}, [told]), ({"held_out": 7.0}, [])):
-        auditing._scene(AuditConfig(data="log", **cfg), models)
+        auditing._scene(auditing._settled(AuditConfig(data="log", **cfg), models))
     assert asked == [150.0, 0.1, 0.1, 1.0, 7.0]
     with pytest.raises(VideoSimError, match="give held_out="):
-        auditing._scene(AuditConfig(data="log"), [told, older])
+        auditing._settled(AuditConfig(data="log"), [told, older])
 
 
 @pytest.mark.slow
