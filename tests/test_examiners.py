@@ -53,6 +53,7 @@ def reports(folder: Path, workers: int, names: list[str] = NAMES) -> tuple[list[
     run = Run("audit", cfg, folder)
     found = Findings(Quick(cfg), cfg, folder)
     with run.progress(99, "audits") as bar, Examiners(Quick, cfg, folder, names, (), workers) as others:
+        others.hear(bar)  # does not wait
         others.finish(bar)
         return [found.control(name, bar) for name in names], bar.done
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,8 +24,9 @@ from videosim.run import Bar, Run, write_atomically
 from videosim.video import Film
 
 if TYPE_CHECKING:
-    from videosim.audits.exam import Exam
+    from videosim.audits.exam import Exam, Keep
     from videosim.audits.scene import Scene
+    from videosim.audits.verdict import Result
 
 MEASUREMENTS = "measurements.json"
 
@@ -70,7 +71,11 @@ def audit(cfg: AuditConfig, run: Run) -> None:
         run.progress(asked, "audits", "audits", done=there) as bar,
         Examiners(_exam, settled, run.folder, work, range(len(graded)), others) as examining,
     ):
-        kept = found.kept(key, lambda: _compared(found, models, bar)) if names else {"reports": {}, "differences": {}}
+        kept = (
+            found.kept(key, lambda: _compared(found, models, bar, examining))
+            if names
+            else {"reports": {}, "differences": {}}
+        )
         examining.finish(bar)
         reports: dict[str, dict[str, Any]] = kept["reports"] | {name: found.control(name, bar) for name in controls}
         ladders = [found.graded(ladder, bar) for ladder in graded]
@@ -184,7 +189,7 @@ def _loaded(checkpoint: str) -> tuple[Any, str]:
     return model, fingerprint(model)
 
 
-def _compared(findings: Findings, models: Mapping[str, tuple[Any, str]], bar: Bar) -> dict[str, Any]:
+def _compared(findings: Findings, models: Mapping[str, tuple[Any, str]], bar: Bar, beside: Examiners) -> dict[str, Any]:
     """The reports on one model, or on two and the second's figures less the first's. The episodes of two are all asked
     in one go: their samples, which a comparison needs, are not kept."""
     from videosim.audits.world import DreamWorld
@@ -193,7 +198,13 @@ def _compared(findings: Findings, models: Mapping[str, tuple[Any, str]], bar: Ba
     for name, (model, weights) in models.items():
         world = DreamWorld(model)
         if len(models) == 1:
-            found[name] = exam.examine(world, keep=findings.keeper(f"{name}-{weights}", bar))
+            keeper = findings.keeper(f"{name}-{weights}", bar)
+
+            def keep(audit: str, ask: Callable[[], Result], keeper: Keep = keeper) -> Result:
+                beside.hear(bar)
+                return keeper(audit, ask)
+
+            found[name] = exam.examine(world, keep=keep)
         else:
             bar.note(name)
             found[name] = exam.examine(world, early=False)

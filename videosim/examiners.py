@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from videosim.beside import Beside
 from videosim.config import AuditConfig
@@ -43,17 +43,25 @@ class Examiners(Beside):
         self._busy = {self.start(_work, *hand) for hand in self._hands}
         return self
 
+    def hear(self, told: Told) -> None:
+        """Tell what they have said so far."""
+        while ready := wait(list(self._busy), 0.0):
+            self._tell(ready, told)
+
     def finish(self, told: Told) -> None:
         """Wait until all is examined. Raises VideoSimError where one of them met a fault."""
         while self._busy:
-            for worker in wait(list(self._busy)):
-                kind, text = self.received(worker)  # type: ignore[arg-type]
-                if kind == "done":
-                    self._busy.discard(worker)  # type: ignore[arg-type]
-                elif kind == "note":
-                    told.note(text)
-                else:
-                    told.advance()
+            self._tell(wait(list(self._busy)), told)
+
+    def _tell(self, ready: list[Any], told: Told) -> None:
+        for worker in ready:
+            kind, text = self.received(worker)
+            if kind == "done":
+                self._busy.discard(worker)
+            elif kind == "note":
+                told.note(text)
+            else:
+                told.advance()
 
 
 def examiners(workers: int, models: int, work: int) -> int:
