@@ -18,6 +18,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 
 from videosim.checkpoint import amend_card, find_checkpoint, load_checkpoint
+from videosim.errors import VideoSimError
 from videosim.rounding import SCALE, rounded
 
 LEARNED = "Learned since"  # section of the model card
@@ -27,7 +28,8 @@ SCORES, SCORED = "Open loop on held-out episodes", ("error_5", "error_15", "erro
 
 def rebundle(name: str, run: Path, out: Path, parts: tuple[str, ...]) -> dict[str, Any]:
     """Write the checkpoint ``out``; returns what its card says of the ``parts``. Raises SystemExit where ``out`` is
-    there already, where ``run`` holds no such part, or where what is left of the bundled model does not fit it."""
+    there already, where ``run`` holds no such part or did not begin with the bundled model, or where what is left of
+    that one does not fit it."""
     if out.exists():
         raise SystemExit(f"{out} is there already; name a new folder")
     base, trained = find_checkpoint(name), find_checkpoint(run)
@@ -59,10 +61,13 @@ def rebundle(name: str, run: Path, out: Path, parts: tuple[str, ...]) -> dict[st
 def learned(trained: Path, base: Path) -> dict[str, int]:
     """Steps of each stage since ``base``: the last that had any, of the trainings that led to ``trained``."""
     found: dict[str, int] = {}
-    while trained != base:
+    while trained.resolve() != base.resolve():
         training = json.loads((trained / "config.json").read_text())["card"]["Training"]
         found = {stage: training[stage] for stage in STAGES if training[stage]} | found
-        trained = find_checkpoint(training["initialised from"])
+        try:
+            trained = find_checkpoint(training["initialised from"])
+        except VideoSimError as fault:
+            raise SystemExit(f"{trained} did not begin with {base.name}, or with a run that did and is here") from fault
     return found
 
 

@@ -103,6 +103,7 @@ def _worth(folder: Path) -> list[str]:
     columns = (
         "verdicts that must be FAIL, and are",
         "that must be PASS, and are",
+        "faults graded",
         "least rank correlation with the fault",
     )
     lines = ["What the audits say of worlds that are broken on purpose:", ""]
@@ -112,7 +113,7 @@ def _worth(folder: Path) -> list[str]:
         shares = (figures["control_sensitivity"], figures["control_specificity"])
         told = [f"{100 * share['value']:.3g} % of {share['n']}" for share in shares]
         graded = figures.get("graded_spearman_min")
-        told.append(f"{graded['value']:.2f} of {graded['n']} faults" if graded else "")
+        told += [str(graded["n"]), f"{graded['value']:.2f}"] if graded else ["", ""]
         lines.append(f"| {scene} | {result['config']['size']} | {' | '.join(told)} |")
     return lines if found else []
 

@@ -23,6 +23,7 @@ from videosim.cli import main
         (["checkpoint=cartpole-swingup"], "no audits for the world 'cartpole-swingup'; there are for push, driving"),
         (["checkpoint=push", "world=driving"], "one world is audited at a time; got push and driving"),
         (["world=driving", "controls=[swap]"], "a control 'swap'"),
+        (["workers=-1"], "workers is a number of processes"),
     ],
 )
 def test_bad_input_is_one_sentence(

@@ -69,7 +69,7 @@ def test_several_processes_find_what_one_finds(tmp_path: Path) -> None:
     [
         ("broken", "^it is broken; mend it$"),
         ("odd", "examining failed with KeyError"),
-        ("deadly", "examining process died"),
+        ("deadly", "a process that was examining died"),
     ],
 )
 def test_a_fault_is_one_sentence_and_loses_nothing(tmp_path: Path, name: str, said: str) -> None:

@@ -64,6 +64,13 @@ def test_the_parts_are_taken_and_nothing_else(base: Path, run: Path, tmp_path: P
     assert (told["transition steps"], told["belief steps"]) == (7, 3)
 
 
+def test_a_run_that_began_elsewhere_is_refused(base: Path, tiny_model: WorldModel, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "run" / "checkpoint", tiny_model, CARD)
+    with pytest.raises(SystemExit, match="did not begin with base"):
+        rebundle(str(base), tmp_path / "run", tmp_path / "out", PARTS)
+    assert not (tmp_path / "out").exists()
+
+
 def test_parts_that_do_not_make_a_model_are_refused(base: Path, run: Path, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"'dynamics\.nothing'"):
         rebundle(str(base), run, tmp_path / "out", ("dynamics.nothing",))

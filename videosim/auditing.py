@@ -54,6 +54,8 @@ def audit(cfg: AuditConfig, run: Run) -> None:
         raise VideoSimError(
             f"no verdicts are expected of a control {unknown[0]!r}; choose {', '.join(wanted)}, few or all"
         )
+    if cfg.workers < 0:
+        raise VideoSimError(f"workers is a number of processes, or 0 for one a core; got {cfg.workers}")
     if not controls and not names:
         raise VideoSimError("there is nothing to audit; give checkpoint= or controls=")
     graded = LADDERS.get(scene.name, ()) if cfg.controls == ["all"] else ()
@@ -158,7 +160,10 @@ def _settled(cfg: AuditConfig, models: Sequence[Any]) -> AuditConfig:
 def _scene(settled: AuditConfig) -> Scene:
     from videosim.audits.catalogue import log_scene, scene_of
 
-    return log_scene(settled.data, float(settled.held_out or 0.0)) if settled.data else scene_of(settled.world)
+    if not settled.data:
+        return scene_of(settled.world)
+    assert settled.held_out is not None
+    return log_scene(settled.data, settled.held_out)
 
 
 def _exam(settled: AuditConfig, scene: Scene | None = None) -> Exam:

@@ -23,11 +23,10 @@ class Beside:
     """A context: whoever still works at its end is ended, so they may only write what is whole at any moment.
 
     doing    what they do, as in "collecting"; for the sentences
-    remedy   what to do when one of them died
     """
 
-    def __init__(self, doing: str, remedy: str = "run the same command again to continue") -> None:
-        self.doing, self.remedy = doing, remedy
+    def __init__(self, doing: str) -> None:
+        self.doing = doing
         self._processes: dict[Connection, Any] = {}
 
     def start(self, work: Callable[..., None], *args: Any) -> Connection:
@@ -48,8 +47,8 @@ class Beside:
             said = worker.recv()
         except (EOFError, OSError):
             raise VideoSimError(
-                f"a {self.doing} process died (no memory, killed, or a script without an "
-                f"`if __name__ == '__main__'` guard); {self.remedy}"
+                f"a process that was {self.doing} died (no memory, killed, or a script without an "
+                "`if __name__ == '__main__'` guard); run the same command again to continue"
             ) from None
         if isinstance(said, _Fault):
             raise VideoSimError(said.sentence)

@@ -65,10 +65,10 @@ class Examiners(Beside):
 
 
 def examiners(workers: int, models: int, work: int) -> int:
-    """How many processes examine controls beside this one, which has the ``models`` to examine. None where there is
-    nothing to share; ``workers`` 0 is one a core."""
-    wanted = (workers or os.cpu_count() or 1) - bool(models)
-    return min(wanted, work) if work + bool(models) > 1 and wanted + bool(models) > 1 else 0
+    """How many processes examine controls beside this one, which has the ``models`` to examine: as many as there is
+    ``work`` for, and none where one would do all there is. ``workers`` 0 is one a core."""
+    count = min((workers or os.cpu_count() or 1) - bool(models), work)
+    return count if models or count > 1 else 0
 
 
 class _Teller:
