@@ -64,7 +64,7 @@ LAYERS = [
     {"corpus", "fit", "losses"},
     {"gate", "held_out", "latent_cache", "mixture", "drives"},
     {"lessons"},
-    {"buckets", "clips", "training_card", "painting", "charting", "filtering", "moving", "scales"},
+    {"buckets", "clips", "training_card", "painting", "charting", "filtering", "moving", "renewal", "scales"},
     {"train"},
     {"envs"},
     {"audits", "agents"},

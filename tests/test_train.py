@@ -265,27 +265,47 @@ def test_fine_tuning_keeps_tokenizer_and_scales(run: Run, model: WorldModel, dat
             assert not same
 
 
-def test_a_new_transition_is_begun_anew_and_nothing_else(
-    run: Run, model: WorldModel, data: Path, tmp_path: Path
-) -> None:
-    other = replace(MODEL, dynamics=replace(MODEL.dynamics, products=4))
-    only = {**TINY, "init": str(run.folder), "model": other, "dynamics_steps": 0, "painter_steps": 0, "belief_steps": 0}
+NONE = {"transition_steps": 0, "dynamics_steps": 0, "painter_steps": 0, "belief_steps": 0}
+
+
+@pytest.mark.parametrize(
+    ("part", "taught", "anew", "also"),
+    [
+        ("transition", "transition_steps", ("dynamics.transition.",), ("heads.known.",)),
+        ("filter", "belief_steps", ("dynamics.reader.", "dynamics.correction."), ()),
+    ],
+)
+def test_a_part_is_begun_anew_and_nothing_else(
+    part: str, taught: str, anew: tuple[str, ...], also: tuple[str, ...], run: Run, model: WorldModel, data: Path,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    sizes = replace(MODEL.dynamics, products=4, transition_hidden=9, filter_hidden=10)
+    only = {**TINY, **NONE, "init": str(run.folder), "model": replace(MODEL, dynamics=sizes), taught: TINY[taught]}
     trained_in(tmp_path / "kept", settings(data, **only))
     assert load_checkpoint(tmp_path / "kept").config == model.config  # fine-tuning begins nothing anew unasked
-    trained_in(tmp_path, settings(data, **only, new_transition=True))
-    renewed, before = load_checkpoint(tmp_path), model.state_dict()
-    assert renewed.config.dynamics.products == 4
+    trained_in(tmp_path / "anew", settings(data, **only, anew=[part]))
+    renewed, before = load_checkpoint(tmp_path / "anew"), model.state_dict()
+    resized = {
+        name for name, value in renewed.state_dict().items() if name not in before or value.shape != before[name].shape
+    }
+    assert resized and all(name.startswith(anew) for name in resized)
     for name, value in renewed.state_dict().items():
-        if name.startswith("dynamics.sensor_increment."):
+        if name.startswith("dynamics.sensor_increment.") and part == "transition":
             assert not value.any()
-        elif not name.startswith(("dynamics.transition.", "heads.known.")):
+        elif not name.startswith((*anew, *also)):
             assert torch.equal(value, before[name]), name
-    assert renewed.dynamics.transition[0].left.weight.shape[0] == 4
+
+
+def test_only_a_part_of_a_checkpoint_can_begin_anew(run: Run, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(VideoSimError, match=r"'tokenizer'.*transition and filter"):
+        trained_in(tmp_path, settings(data, **TINY, init=str(run.folder), anew=["tokenizer"]))
+    with pytest.raises(VideoSimError, match="needs init"):
+        trained_in(tmp_path, settings(data, **TINY, anew=["filter"]))
 
 
 def test_the_filter_alone_is_sharpened(run: Run, model: WorldModel, data: Path, tmp_path: Path) -> None:
-    none = {"transition_steps": 0, "dynamics_steps": 0, "painter_steps": 0}
-    trained_in(tmp_path, settings(data, **{**TINY, **none}, init=str(run.folder)))
+    only = {**TINY, **NONE, "belief_steps": TINY["belief_steps"]}
+    trained_in(tmp_path, settings(data, **only, init=str(run.folder)))
     before = model.state_dict()
     changed = {n for n, value in load_checkpoint(tmp_path).state_dict().items() if not torch.equal(value, before[n])}
     assert changed and all(name.startswith(("dynamics.reader.", "dynamics.correction.")) for name in changed)

@@ -43,7 +43,7 @@ class TrainConfig:
 
     data: Any = ""  # folder of the episode store; [A,B]: of several, one model with an embodiment for each
     init: str = ""  # fine-tune this checkpoint (its tokens and scales stay) instead of starting from scratch
-    new_transition: bool = False  # with init: begin what moves the state anew, shown model.dynamics.products
+    anew: list[str] = field(default_factory=list)  # with init: begin transition or filter anew, as model.dynamics says
     seed: int = 0
     threads: int = 0  # 0: as many as torch chooses
     held_out: Any = 0.1  # share of the episodes never trained on; from 2 on: last frames of one drive; [a,b]: by store

@@ -95,6 +95,8 @@ class DynamicsConfig:
     kind: str = ""
     painter: int = 0  # channels of what paints the picture of a dream from its physical state; 0: the core paints
     products: int = 128  # of sensors and actions that what moves the physical state is shown; 0: none
+    transition_hidden: int = 0  # width of what moves it; 0: hidden
+    filter_hidden: int = 0  # width of what reads it off frames; 0: hidden
 
 
 @dataclass
@@ -124,7 +126,7 @@ class SpaceTimeConfig(DynamicsConfig):
     past: int = 16  # frames that a frame looks back on
     patch: int = 2  # cells on a side of the latents' grid that make one token
     registers: int = 2  # tokens of a frame without a place; the first sums it up
-    hidden: int = 256  # width of what reads the physical state off frames, and of what moves it on
+    hidden: int = 256  # width of what reads the physical state off frames and of what moves it, where they have none
     guess: int = 48  # channels of what paints a frame to begin with from that state; 0: the frame before serves
     course: int = 96  # width of what makes the physical states of a whole clip, before its pictures
     steps: int = 1  # passes that make a frame

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -54,16 +53,3 @@ def train_transition(
         return moved + reward + ended, {"moved": float(moved.detach()), "reward": float(reward.detach())}
 
     return settle("transition", module, loss, Schedule(cfg.transition_steps, cfg.transition_rate), run, cfg.seed, crew)
-
-
-def moved_anew(model: WorldModel, products: int) -> WorldModel:
-    """``model`` with an untrained transition that is shown so many ``products``, all else as it was; but what a memory
-    adds to a transition made up for the faults of the old one, and is nothing now."""
-    core = replace(model.config.dynamics, products=products)
-    renewed = WorldModel(replace(model.config, dynamics=core), model.spec, model.embodiments)
-    kept = {name: value for name, value in model.state_dict().items() if not name.startswith("dynamics.transition.")}
-    for name, value in kept.items():
-        if name.startswith("dynamics.sensor_increment."):
-            value.zero_()
-    renewed.load_state_dict(kept, strict=False)
-    return renewed

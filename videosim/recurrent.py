@@ -42,7 +42,7 @@ class RecurrentDynamics(Dynamics):
         self.tokens, self.width = tokens, width
         size, memory, hidden = tokens * width, config.memory, config.hidden
         self.feature_size = memory + size + sensors
-        self.transition = Transition(sensors, action_width, hidden, config.products)
+        self.transition = Transition(sensors, action_width, config.transition_hidden or hidden, config.products)
         self.inputs = nn.Sequential(
             nn.Linear(2 * size + sensors + action_width, hidden), nn.LayerNorm(hidden), nn.SiLU()
         )
@@ -54,8 +54,9 @@ class RecurrentDynamics(Dynamics):
         )  # fmt: skip
         self.latent_increment = small(nn.Linear(hidden, size))
         self.sensor_increment = small(linear(memory, sensors))
-        self.reader = network(2 * size, hidden, linear(hidden, sensors))
-        self.correction = network(memory + 2 * sensors + size, hidden, small(linear(hidden, sensors * (sensors + 1))))
+        sharp, gain = config.filter_hidden or hidden, sensors * (sensors + 1)
+        self.reader = network(2 * size, sharp, linear(sharp, sensors))
+        self.correction = network(memory + 2 * sensors + size, sharp, small(linear(sharp, gain)))
 
     def _correct(self, memory: Tensor, sensors: Tensor, before: Tensor, seen: Tensor, expected: Tensor) -> Tensor:
         """The belief ``sensors`` after a frame: a gain on what two frames read differently, and a learned remainder.

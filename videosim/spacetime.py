@@ -83,8 +83,10 @@ class SpaceTimeDynamics(Dynamics):
             width, config.layers, config.heads, config.time_every, inside(config, grid)
         )
         if sensors:
-            self.filter = Filter(size, sensors, config.hidden)
-            self.transition = Transition(sensors, action_width, config.hidden, config.products)
+            self.filter = Filter(size, sensors, config.filter_hidden or config.hidden)
+            self.transition = Transition(
+                sensors, action_width, config.transition_hidden or config.hidden, config.products
+            )
         if sensors and config.guess:
             self.guess = Painter(config.guess, layout, sensors)
             if config.joint:

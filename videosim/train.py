@@ -33,9 +33,10 @@ from videosim.gate import tokenizer_gate
 from videosim.held_out import open_loop_scores
 from videosim.latent_cache import LatentCache
 from videosim.lessons import dynamics_lessons, one_of
-from videosim.moving import moved_anew, train_transition
+from videosim.moving import train_transition
 from videosim.painting import train_painter
 from videosim.processes import assembled
+from videosim.renewal import begun_anew
 from videosim.rounding import rounded
 from videosim.run import Run, write_atomically
 from videosim.scales import sensor_scale, set_limits, set_scales
@@ -69,7 +70,7 @@ def main(cfg: TrainConfig, run: Run) -> None:
     cache.fill([*train, *test], model, run)
     if not cfg.init:
         set_scales(model, train)
-    set_limits(model, train, anew=not cfg.init or cfg.new_transition)
+    set_limits(model, train, anew=not cfg.init or "transition" in cfg.anew)
     encode(others, cache, run, cfg.seed)
     seconds["transition"] = train_transition(model, cfg, train, run, crew)
     felt = [corpus for corpus in train if corpus.measured.any()]
@@ -121,6 +122,8 @@ def _corpora(stores: Sequence[EpisodeStore], world: WorldSpec, cfg: TrainConfig)
 def _build(cfg: TrainConfig, world: WorldSpec, bodies: list[Embodiment]) -> WorldModel:
     torch.manual_seed(cfg.seed)
     if not cfg.init:
+        if cfg.anew:
+            raise VideoSimError(f"anew={list(cfg.anew)} needs init=CHECKPOINT, of which all else stays as it is")
         return WorldModel(replace(cfg.model, embodiments=max(cfg.model.embodiments, len(bodies))), world, bodies)
     model = load_checkpoint(cfg.init)
     alike = len(bodies) == len(model.embodiments) == 1 or bodies == model.embodiments
@@ -129,8 +132,8 @@ def _build(cfg: TrainConfig, world: WorldSpec, bodies: list[Embodiment]) -> Worl
             f"the checkpoint {cfg.init} was trained on {model.spec.name} and the store holds {world.name}, "
             "or their specifications differ; use a store of the same world or leave init empty"
         )
-    if cfg.new_transition:
-        model = moved_anew(model, cfg.model.dynamics.products)
+    if cfg.anew:
+        model = begun_anew(model, cfg.anew, cfg.model.dynamics)
     model.action_tokens.requires_grad_(False)
     return model
 
