@@ -81,6 +81,7 @@ class Settings:
     kinds: list[str] = field(default_factory=lambda: ["recurrent", "flow", "masked"])
     width: int = 96  # of the transformers
     patch: int = 2  # cells on a side of their patches
+    widths: list[int] = field(default_factory=lambda: [16, 32, 48, 64])  # of the tokenizers, one for each halving
     memory: int = 256  # of the recurrent core, and its other layers
     batch: int = 16  # windows, of the transformers; the recurrent core has four times as many
     window: int = 24  # transitions of one
@@ -123,7 +124,7 @@ class Comparison:
 
     def training(self, kind: str, seed: int) -> TrainConfig:
         s, recurrent = self.s, kind == "recurrent"
-        tokenizer = FsqTokenizerConfig() if kind == "masked" else ConvTokenizerConfig()
+        tokenizer = (FsqTokenizerConfig if kind == "masked" else ConvTokenizerConfig)(widths=list(s.widths))
         return TrainConfig(
             data=s.data, seed=seed, threads=1, model=ModelConfig(tokenizer=tokenizer, dynamics=core(s, kind)),
             batch=4 * s.batch if recurrent else s.batch, window=s.window, evaluate_every=0,

@@ -72,6 +72,30 @@ def test_speed_is_a_ratio_of_times() -> None:
     assert said["masked K=8, times faster than token by token"] == ["8.00", "≥ 10", "FAIL"]
 
 
+@pytest.mark.parametrize(("worse", "quick"), [(1.0, "masked K=1"), (1.2, "masked K=4"), (2.0, "masked K=8")])
+def test_a_core_is_as_fast_as_the_fewest_passes_that_are_as_good_as_all(worse: float, quick: str) -> None:
+    rng = np.random.default_rng(0)
+    made = []
+    for seed in range(2):
+        error = rng.uniform(0.9, 1.1, (40, 16))
+        arms = {
+            "masked K=1": worse,
+            "masked K=4": 1.0 if worse < 2.0 else worse,
+            "masked K=8": 1.0,
+            "token by token": 1.0,
+        }
+        made.append(written.Cell("masked", seed, 1.0, {}, {f"{arm}/error": far * error for arm, far in arms.items()}))
+    speed = {
+        "masked K=1": (2.0, 1.0),
+        "masked K=4": (4.0, 1.0),
+        "masked K=8": (8.0, 1.0),
+        "token by token": (64.0, 1.0),
+    }
+    said = {row[0]: row[1] for row in written.bars(made, speed, np.random.default_rng(0))}
+    assert said[f"{quick}, times faster than token by token"] == f"{64 / speed[quick][0]:.2f}"
+    assert said[f"{quick}, error over that of token by token"].startswith("1 [")
+
+
 def test_words_that_are_no_settings_are_refused() -> None:
     assert backbones.settings(["minutes=2.5", "kinds=[flow]"]).kinds == ["flow"]
     for words in (["minute=2"], ["minutes=many"]):
