@@ -82,7 +82,7 @@ def main(cfg: RankConfig, run: Run) -> None:
     run.figure("return_random", low, n=cfg.reference_episodes, unit="return")
     run.figure("return_reference", high, n=cfg.reference_episodes, unit="return")
     rows = [_row("the model", figures)]
-    with run.progress(len(CONTROLS) + 1, "controls", "worlds") as bar:
+    with run.progress(len(CONTROLS) * cfg.state_policies + 1, "controls", "policies") as bar:
         for name, said in _controls(cfg, members[: cfg.state_policies], model, world, bar.advance):
             rows.append(_row(name, ranking((said - low) / (high - low), r[: cfg.state_policies], rng)))
     write_atomically(run.folder / "episodes.csv", _raw(cfg, members, truth, dreamed))
@@ -140,9 +140,11 @@ def _controls(
     count, seed, observer = cfg.episodes, cfg.evaluation_seed, TrueState(model)
     found = []
     for name, edit in CONTROLS.items():
-        scores = [in_physics(edit(m.arm.policy.act), observer, world, model, count, seed).returns for m in members]
+        scores = []
+        for member in members:
+            scores.append(in_physics(edit(member.arm.policy.act), observer, world, model, count, seed).returns)
+            advance()
         found.append((name, np.stack(scores)))
-        advance()
     anything = random_policy(model.spec.action.size, cfg.seed)
     same = in_imagination(anything, "state", world, model, count, seed).returns
     advance()

@@ -54,9 +54,10 @@ class RecurrentDynamics(Dynamics):
         )  # fmt: skip
         self.latent_increment = small(nn.Linear(hidden, size))
         self.sensor_increment = small(linear(memory, sensors))
-        sharp, gain = config.filter_hidden or hidden, sensors * (sensors + 1)
-        self.reader = network(2 * size, sharp, linear(sharp, sensors))
-        self.correction = network(memory + 2 * sensors + size, sharp, small(linear(sharp, gain)))
+        reading = config.filter_hidden or hidden
+        self.reader = network(2 * size, reading, linear(reading, sensors))
+        gain = small(linear(reading, sensors * (sensors + 1)))
+        self.correction = network(memory + 2 * sensors + size, reading, gain)
 
     def _correct(self, memory: Tensor, sensors: Tensor, before: Tensor, seen: Tensor, expected: Tensor) -> Tensor:
         """The belief ``sensors`` after a frame: a gain on what two frames read differently, and a learned remainder.
