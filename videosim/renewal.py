@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
+import torch
+
 from videosim.errors import VideoSimError
 from videosim.model_config import DynamicsConfig
 from videosim.world_model import WorldModel
@@ -37,8 +39,6 @@ def begun_anew(model: WorldModel, parts: Collection[str], sizes: DynamicsConfig)
     gone = tuple(name for part in chosen for name in part.weights)
     kept = {name: value for name, value in model.state_dict().items() if not name.startswith(gone)}
     if "transition" in parts:
-        for name, value in kept.items():
-            if name.startswith(AMENDS):
-                value.zero_()
+        kept |= {name: torch.zeros_like(value) for name, value in kept.items() if name.startswith(AMENDS)}
     renewed.load_state_dict(kept, strict=False)
     return renewed
